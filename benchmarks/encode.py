@@ -1,0 +1,203 @@
+"""efive and its peers side by side in one run: speed, latency, memory, and how close each stays to fp32.
+
+    python benchmarks/encode.py --quick                     a table in a few minutes
+    python benchmarks/encode.py --json results.jsonl        the full run; add --resume to continue one
+
+See docs/benchmarks.md.
+"""
+
+import argparse
+import json
+import os
+import platform
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from measure import flops_per_token, min_cosine
+from report import print_report
+from roster import BASELINE, PEERS, ROSTER, Contestant
+from sessions import EngineFailure, Pool, Session, probe_python
+from shapes import SHAPES, Shape
+from texts import MIXES, PREFIXES, TextMaker, lengths
+from tokenizers import Tokenizer
+from weights import write_model
+
+FULL_TEXTS = {"a": 4096, "b": 4096, "c": 256}
+QUICK_TEXTS = {"a": 512, "b": 128, "c": 12}
+COMPARED = 256
+"""Texts of each mix whose vectors are compared with the baseline's."""
+QUERIES = 50
+"""Single queries timed per engine and round."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One mix of one model, as every engine gets it."""
+
+    shape: Shape
+    mix: str
+    file: Path
+    tokens: int
+    count: int
+    flops: float
+
+
+class Run:
+    """One invocation: what to measure, and where the records go."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        """Read earlier records where the run is to be resumed."""
+        self.options = options
+        self.folder: Path = options.work
+        self.logs = self.folder / "logs"
+        self.logs.mkdir(parents=True, exist_ok=True)
+        self.records: list[dict[str, Any]] = []
+        if options.resume and options.json.exists():
+            self.records = [json.loads(line) for line in options.json.read_text().splitlines()]
+        elif options.json:
+            options.json.parent.mkdir(parents=True, exist_ok=True)
+            options.json.write_text("")
+        self._done = {self._key(record) for record in self.records if "error" not in record}
+        self._failed: set[tuple[str, str]] = set()
+        python = probe_python()
+        self._probe = Session(python, options.threads, self.folder, self.logs / "probe.log") if python else None
+
+    @staticmethod
+    def _key(record: dict[str, Any]) -> tuple[Any, ...]:
+        return tuple(record[k] for k in ("model", "mix", "engine", "round", "texts", "threads", "seed"))
+
+    def _record(self, **content: Any) -> None:  # noqa: ANN401
+        self.records.append(content)
+        with self.options.json.open("a", encoding="utf-8") as file:
+            print(json.dumps(content), file=file)
+
+    def model(self, shape: Shape) -> None:
+        """Measure every mix of one model, round by round, engine by engine."""
+        options = self.options
+        vocabulary = options.vocab and options.vocab.resolve()
+        variant = f"{shape.name}-seed{options.seed}" + ("-vocab" if vocabulary else "")
+        folder = write_model(shape, self.folder / variant, vocabulary=vocabulary, seed=options.seed)
+        cells = self._cells(shape, folder)
+        # What one engine may need beside the others: its weights three times over, and room to work.
+        pool = Pool(folder, options.threads, self.logs, reserve_mb=shape.parameters * 12 / 1e6 + 3_000)
+        try:
+            for mix, cell in cells.items():
+                for number in range(options.rounds):
+                    for name in options.engines:
+                        self._turn(pool, ROSTER[name], cell, number)
+                    print(f"{shape.name} {mix} round {number + 1} of {options.rounds} done", flush=True)
+        finally:
+            pool.close()
+
+    def _cells(self, shape: Shape, folder: Path) -> dict[str, Cell]:
+        maker = TextMaker(Tokenizer.from_file(str(folder / "tokenizer.json")), self.options.seed)
+        cells = {}
+        for mix in self.options.mixes:
+            count = self.texts(shape, mix)
+            wanted = lengths(mix, count, self.options.seed)
+            file = folder / f"texts-{mix}-{count}.json"
+            if not file.exists():
+                corpus = maker.corpus(mix, count, self.options.seed)
+                file.write_text(json.dumps({"prefix": PREFIXES[mix], "texts": corpus}), encoding="utf-8")
+            flops = flops_per_token(shape, wanted) * float(wanted.sum())
+            cells[mix] = Cell(shape, mix, file, int(wanted.sum()), count, flops)
+        return cells
+
+    def texts(self, shape: Shape, mix: str) -> int:
+        """Return how many texts the cell has: fewer for the models that cost more per token."""
+        if self.options.texts:
+            return int(self.options.texts)
+        count = (QUICK_TEXTS if self.options.quick else FULL_TEXTS)[mix]
+        return max(8, count * 12 * 384**2 // (shape.layers * shape.hidden**2)) if mix == "c" else count
+
+    def _turn(self, pool: Pool, who: Contestant, cell: Cell, number: int) -> None:
+        """Let one engine do one cell once, unless that is done or the engine has failed before."""
+        options = self.options
+        base = {"model": cell.shape.name, "mix": cell.mix, "engine": who.name, "round": number}
+        base |= {"texts": cell.count, "threads": options.threads, "seed": options.seed}
+        if self._key(base) in self._done or (cell.shape.name, who.name) in self._failed:
+            return
+        if not who.python.exists():
+            self._failed.add((cell.shape.name, who.name))
+            self._record(**base, absent=who.install_command)
+            return
+        try:
+            session, info, fresh = pool.get(who)
+            if fresh or number == 0:  # a first call compiles and allocates: not what is measured
+                session.ask("embed", file=str(cell.file), count=max(2, min(cell.count // 16, 64)))
+            limit = self._probe.ask("limits", threads=options.threads) if self._probe else {}
+            vectors = self._vectors_file(cell, who.name)
+            answer = session.ask("embed", file=str(cell.file), save=str(vectors), keep=COMPARED)
+            one = {"file": str(cell.file), "start": number * QUERIES % cell.count, "count": QUERIES}
+            queries = session.ask("queries", **one) if cell.mix == "a" else {}
+        except EngineFailure as failure:
+            pool.drop(who.name)
+            self._failed.add((cell.shape.name, who.name))
+            self._record(**base, error=str(failure))
+            print(f"  {who.name}: {failure}", flush=True)
+            return
+        own = {"precision": info["precision"], "version": info["version"], "load_s": info["load_s"]}
+        own |= {"tokens": cell.tokens, "flops": cell.flops, "limit": limit, "at": time.time()}
+        own |= {"cosine": self._cosine(cell, vectors)}
+        own |= {f"query_{k}".replace("query_query_", "query_"): v for k, v in queries.items()}
+        self._record(**base, **own, **answer)
+        rate = cell.tokens / answer["wall_s"]
+        print(f"  {cell.mix} {who.name} {rate:,.0f} tok/s ({answer['wall_s']:.1f} s)", flush=True)
+
+    def _vectors_file(self, cell: Cell, name: str) -> Path:
+        return cell.file.with_name(f"vectors-{cell.mix}-{cell.count}-{name}.npy")
+
+    def _cosine(self, cell: Cell, vectors: Path) -> float | None:
+        reference = self._vectors_file(cell, BASELINE)
+        return min_cosine(np.load(vectors), np.load(reference)) if reference.exists() else None
+
+    def close(self) -> None:
+        """End the probe."""
+        if self._probe:
+            self._probe.close()
+
+
+def read_options(arguments: list[str] | None = None) -> argparse.Namespace:
+    """Parse the command line; --quick only changes what is not given."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="e5-small-v2, few texts, two rounds")
+    parser.add_argument("--models", nargs="+", choices=list(SHAPES))
+    parser.add_argument("--mixes", nargs="+", choices=list(MIXES), default=list(MIXES))
+    parser.add_argument("--engines", nargs="+", choices=list(ROSTER), default=list(ROSTER))
+    parser.add_argument("--threads", type=int, default=1, help="of every engine (default 1)")
+    parser.add_argument("--rounds", type=int, help="default 3, quick 2")
+    parser.add_argument("--texts", type=int, help="texts of every mix (default: 4096, and fewer of 512 tokens)")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--vocab", type=Path, help="vocab.txt for the English models (default: made up)")
+    parser.add_argument("--json", type=Path, help="records, one JSON object per line")
+    parser.add_argument("--resume", action="store_true", help="keep the file's records and skip their cells")
+    parser.add_argument("--report", action="store_true", help="only print the table of the --json file")
+    parser.add_argument("--clock", choices=("wall", "cpu"), default="wall", help="what ratios are made of")
+    parser.add_argument("--work", type=Path, default=PEERS / "work", help="weights, texts, vectors, logs")
+    options = parser.parse_args(arguments)
+    options.models = options.models or (["e5-small-v2"] if options.quick else list(SHAPES))
+    options.rounds = options.rounds or (2 if options.quick else 3)
+    options.json = options.json or options.work / ("quick.jsonl" if options.quick else "full.jsonl")
+    options.resume = options.resume or options.report
+    return options
+
+
+def main() -> None:
+    options = read_options()
+    run = Run(options)
+    try:
+        if not options.report:
+            print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} processors, ", end="")
+            print(f"{options.threads} thread(s) per engine; records in {options.json}", flush=True)
+            for name in options.models:
+                run.model(SHAPES[name])
+    finally:
+        run.close()
+        print_report(run.records, options.clock)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,151 @@
+"""`efive embed`: texts in, vectors out, in bounded memory, going on where it stopped."""
+
+import sys
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from efive.cli import outputs
+from efive.cli.options import encoder_options, load_encoder, progress_bar
+from efive.cli.records import FORMATS, Given, Record, Source
+from efive.errors import InputError
+
+if TYPE_CHECKING:
+    from efive.encoder import Embeddings, EmbedOptions, Encoder
+
+
+@click.command("embed")
+@click.argument("source", required=False, metavar="[FILE]")
+@click.option("--text", "texts", multiple=True, help="Embed this text instead of a file; may be repeated.")
+@click.option("--role", type=click.Choice(["query", "passage", "raw"]), required=True, help="What the texts are for.")
+@click.option(
+    "--output", "-o", type=click.Path(path_type=Path, dir_okay=False), help="A .jsonl, .parquet or .npy file."
+)
+@click.option("--from", "form", type=click.Choice(FORMATS), help="Input format.  [default: by the file's suffix]")
+@click.option("--to", type=click.Choice(outputs.FORMATS), help="Output format.  [default: by the file's suffix]")
+@click.option("--field", default="text", show_default=True, help="JSONL field or Parquet column with the text.")
+@click.option(
+    "--overflow",
+    type=click.Choice(["end", "start", "chunk", "error"]),
+    default="end",
+    show_default=True,
+    help="Texts beyond the limit: keep the beginning, the end, all of it in windows, or stop.",
+)
+@click.option("--overlap", type=click.IntRange(min=0), default=0, help="With chunk: tokens that windows share.")
+@click.option("--strict", is_flag=True, help="Refuse empty texts and texts that already carry a prefix.")
+@click.option("--skip-invalid", is_flag=True, help="Leave broken records out, naming each on stderr.")
+@click.option("--with-text", is_flag=True, help="Repeat the text in the output.")
+@click.option("--restart", is_flag=True, help="Begin anew even if an interrupted run could go on.")
+@encoder_options
+def command(  # noqa: PLR0913, PLR0917 - one parameter per option
+    source: str | None,
+    texts: tuple[str, ...],
+    role: str,
+    output: Path | None,
+    form: str | None,
+    to: str | None,
+    field: str,
+    overflow: str,
+    overlap: int,
+    strict: bool,  # noqa: FBT001
+    skip_invalid: bool,  # noqa: FBT001
+    with_text: bool,  # noqa: FBT001
+    restart: bool,  # noqa: FBT001
+    **engine: Any,  # noqa: ANN401
+) -> None:
+    """Turn texts into unit vectors, one JSON line (or row) each.
+
+    FILE holds one text a line, or JSONL, or Parquet; without it, stdin is read. With --output an interrupted
+    run goes on where it stopped when the same command is given again.
+    """
+    if texts and source:
+        raise InputError("give a file or --text, not both")
+    if overflow == "chunk" and (to or str(output).rsplit(".", 1)[-1]) == "npy":
+        raise InputError("a .npy file cannot say which window belongs to which text; use .jsonl or .parquet")
+    incoming = Given(texts) if texts else Source.of(source, form, (field,), skip_invalid=skip_invalid)
+    options: EmbedOptions = {"overflow": overflow, "overlap": overlap, "strict": strict}
+    with closing(load_encoder(**engine)) as encoder:
+        described = {
+            "input": incoming.state(),
+            "role": role,
+            "options": {**options},
+            "space": encoder.space.fingerprint,
+        }
+        job = Job(encoder, incoming, role, options, with_text=with_text)
+        journal = None
+        if output is not None:
+            journal = outputs.Journal(output, described)
+            if not restart:
+                journal.resume()
+        writer = outputs.open_writer(
+            output, to, journal.reached if journal else 0, outputs.Value("vector", encoder.dimension)
+        )
+        job.run(writer, journal)
+
+
+class Job:
+    """One run of the command: records through the encoder into the writer."""
+
+    def __init__(
+        self, encoder: "Encoder", source: "Source | Given", role: str, options: "EmbedOptions", *, with_text: bool
+    ) -> None:
+        self.encoder = encoder
+        self.source = source
+        self.role = role
+        self.options = options
+        self.with_text = with_text
+
+    def run(self, writer: outputs.Writer, journal: outputs.Journal | None) -> None:
+        """Embed what is not done yet; Ctrl-C leaves what is done."""
+        before = journal.records if journal else 0
+        done = before
+        try:
+            with progress_bar(self.source.count(), before) as bar:
+                for records, part in self._parts(before, bar.update):
+                    reached = writer.append(self._rows(records, part, done - before))
+                    done += len(records)
+                    if journal:
+                        journal.note(len(records), reached)
+            writer.finish()
+        except KeyboardInterrupt:
+            ending = "they are safe, the same command goes on" if journal else "without --output nothing is kept"
+            click.echo(f"efive: interrupted after {done} texts; {ending}", err=True)
+            sys.exit(130)
+        if journal:
+            journal.clear()
+            click.echo(f"efive: {done} texts in {self.encoder.space.fingerprint}, {self.encoder.reason}", err=True)
+
+    def _parts(self, skip: int, done: Callable[[int], None]) -> "Iterator[tuple[list[Record], Embeddings]]":
+        """Yield records with their vectors; the encoder reads ahead, so records wait in a queue."""
+        waiting: deque[Record] = deque()
+
+        def texts() -> Iterator[str]:
+            for record in islice(self.source.read(), skip, None):
+                waiting.append(record)
+                yield record.texts[0]
+
+        try:
+            for part in self.encoder.stream(texts(), self.role, **(self.options | {"progress": done})):
+                yield [waiting.popleft() for _ in part.usage], part
+        except InputError as error:
+            if error.index is None:
+                raise
+            raise InputError(f"{self.source}, record {skip + error.index}: {error}") from error
+
+    def _rows(self, records: "list[Record]", part: "Embeddings", first: int) -> list[outputs.Row]:
+        rows = []
+        for vector, span in zip(part.vectors, part.spans, strict=True):
+            record, usage = records[span.input - first], part.usage[span.input - first]
+            row: outputs.Row = {"id": record.id}
+            if self.options["overflow"] == "chunk":
+                row |= {"start": span.start, "end": span.end}
+            if self.with_text:
+                row["text"] = record.texts[0][span.start : span.end]
+            row |= {"tokens_seen": usage.tokens_seen, "tokens_used": usage.tokens_used, "truncated": usage.truncated}
+            rows.append(row | {"vector": vector})
+        return rows

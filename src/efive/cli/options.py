@@ -1,0 +1,68 @@
+"""Options that several commands share."""
+
+import os
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from efive.errors import EfiveWarning
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
+    from efive.encoder import Encoder
+    from efive.models.store import ModelStore
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_ENCODER_OPTIONS = (
+    click.option("--model", "-m", help="A stored model's name or a folder.  [default: the bundled model]"),
+    click.option("--engine", type=click.Choice(["auto", "openvino", "torch"]), default="auto", show_default=True),
+    click.option(
+        "--precision",
+        type=click.Choice(["auto", "fp32", "bf16", "fp16", "int8"]),
+        default="auto",
+        show_default=True,
+    ),
+    click.option("--device", help="cpu, cuda, cuda:1, mps.  [default: the best that is there]"),
+    click.option("--task", help="Instruct models: what queries ask for, as a registry name or a sentence."),
+    click.option("--threads", type=click.IntRange(min=1), help="Processors to use.  [default: all that we may use]"),
+)
+
+
+def encoder_options(function: F) -> F:
+    """Add the options from which `load_encoder` makes an encoder."""
+    for option in reversed(_ENCODER_OPTIONS):
+        function = option(function)
+    return function
+
+
+def store() -> "ModelStore":
+    """Return the model store: below $EFIVE_HOME if that is set, else the default."""
+    from efive.models.store import ModelStore
+
+    home = os.environ.get("EFIVE_HOME")
+    return ModelStore(Path(home) if home else None)
+
+
+def load_encoder(model: str | None, task: str | None, threads: int | None, **engine: Any) -> "Encoder":  # noqa: ANN401
+    """Load the encoder that the options of `encoder_options` name; its warnings become lines on stderr."""
+    from efive.encoder import Encoder
+
+    warnings.showwarning = _show_warning  # type: ignore[assignment]
+    return Encoder.load(store().resolve(model), task=task, threads=threads, **engine)
+
+
+def progress_bar(total: int | None, initial: int = 0) -> "tqdm[Any]":
+    """Return a progress bar on stderr that appears after a second, and not at all when stderr is no terminal."""
+    from tqdm import tqdm
+
+    return tqdm(total=total, initial=initial, unit=" texts", smoothing=0.1, delay=1, dynamic_ncols=True, disable=None)
+
+
+def _show_warning(message: Warning | str, category: type[Warning], *_place: Any) -> None:  # noqa: ANN401
+    name = "warning" if issubclass(category, EfiveWarning) else category.__name__
+    click.echo(f"efive: {name}: {message}", err=True)

@@ -1,0 +1,317 @@
+"""Encoder: texts with a role in, vectors of a named space out."""
+
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TypedDict, Unpack
+
+import numpy as np
+
+from efive import gate, pipeline
+from efive.engines import select
+from efive.engines.base import Engine, EngineInfo, Precision, TokenBatch
+from efive.engines.hardware import Hardware, available_cpus, detect
+from efive.errors import InputError, ModelFileError, NonFiniteError
+from efive.inputs import Overflow, Prompts, Role, TokenUsage, parse_overflow, parse_role
+from efive.models import checkpoint as checkpoints
+from efive.models.architecture import Kind
+from efive.models.checkpoint import Checkpoint
+from efive.models.digests import of_checkpoint
+from efive.models.store import ModelStore
+from efive.preparation import Notices, Prepared, Preparer, Request, Span
+from efive.remember import remembered
+from efive.space import Space
+from efive.text.batching import pad
+from efive.text.tokenizer import TextTokenizer
+from efive.vectors import Floats, normalize
+
+_MISTRAL_END = 2  # `</s>`: the token that e5-mistral pools, which newer tokenizer files leave out
+
+
+@dataclass(frozen=True)
+class Embeddings:
+    """Vectors of some texts, and what became of each text."""
+
+    vectors: Floats
+    """(rows, dimension) float32, unit length. One row per text; with `chunk`, one per window."""
+    usage: list[TokenUsage]
+    """One per text."""
+    spans: list[Span]
+    """One per row: which text, and which characters of it, the vector stands for."""
+    space: Space
+
+    def __len__(self) -> int:
+        return len(self.vectors)
+
+
+class EmbedOptions(TypedDict, total=False):
+    """Options of `embed`, `embed_queries`, `embed_passages` and `stream`."""
+
+    overflow: Overflow | str
+    """What to do with texts beyond the token limit: `end` (default), `start`, `chunk`, `error`."""
+    overlap: int
+    """Tokens that neighbouring windows share, with `chunk`."""
+    strict: bool
+    """Refuse texts that are empty or already carry a prefix."""
+    progress: Callable[[int], None]
+    """Called with the number of vectors just computed, from any thread."""
+
+
+class Encoder:
+    """A loaded model. Safe to use from several threads; close it, or use it in a `with` block."""
+
+    def __init__(self, checkpoint: Checkpoint, tokenizer: TextTokenizer, engine: Engine, setup: "_Setup") -> None:
+        """Put the parts together. Use `Encoder.load`."""
+        self._checkpoint = checkpoint
+        self._setup = setup
+        self._engine = engine
+        self._exact: Engine | None = None
+        self._space: Space | None = None
+        self._lock = threading.Lock()
+        self._preparer = Preparer(tokenizer, checkpoint.prompts, checkpoint.max_tokens)
+
+    @classmethod
+    def load(
+        cls,
+        model: str | Path | None = None,
+        *,
+        engine: str = "auto",
+        precision: str = "auto",
+        device: str | None = None,
+        task: str | None = None,
+        max_tokens: int | None = None,
+        threads: int | None = None,
+    ) -> Self:
+        """Load a model from this machine. Nothing is downloaded: `efive models pull` does that.
+
+        Args:
+            model: a folder, the name of a stored model, or None for the bundled model.
+            engine: `auto`, `openvino`, `torch`.
+            precision: `auto`, `fp32`, `bf16`, `int8` (openvino), `fp16` (torch). Each is a space of its own.
+            device: `cpu`, `cuda`, `cuda:1`, `mps`; None lets `auto` choose.
+            task: for instruct models, a task of the registry or a sentence that says what queries ask for.
+            max_tokens: input limit in tokens, prefix and special tokens included; None is the model's own (512).
+            threads: processors to use; None is all that this process may use.
+
+        Raises:
+            ModelNotFoundError: if the model is not here.
+            ModelError: if its files are damaged or no E5 model.
+            EngineError: if the engine cannot run it as asked, or int8 fails its gate.
+            InputError: for an option that does not exist.
+        """
+        store = ModelStore()
+        checkpoint = checkpoints.read(store.resolve(model))
+        if task is not None:
+            checkpoint = checkpoint.with_task(task)
+        if max_tokens is not None:
+            checkpoint = checkpoint.with_max_tokens(max_tokens)
+        hardware = detect()
+        choice = select.choose(checkpoint.architecture.kind, hardware, engine, precision, device)
+        setup = _Setup(choice, hardware, threads or available_cpus(), store.cache)
+        # A vocabulary of 250,000 pieces takes as long to read as a graph to compile: do both at once.
+        with ThreadPoolExecutor(1) as aside:
+            reading = aside.submit(_load_tokenizer, checkpoint)
+            started = select.start(checkpoint, choice, hardware, setup.threads)
+            tokenizer = reading.result()
+        encoder = cls(checkpoint, tokenizer, started, setup)
+        if choice.precision is Precision.INT8:
+            encoder._pass_gate()
+        return encoder
+
+    @property
+    def engine_info(self) -> EngineInfo:
+        """What computes the vectors."""
+        return self._engine.info
+
+    @property
+    def reason(self) -> str:
+        """Why this engine, device and precision."""
+        return self._setup.choice.reason
+
+    @property
+    def dimension(self) -> int:
+        """Components of a vector."""
+        return self._checkpoint.architecture.hidden
+
+    @property
+    def max_tokens(self) -> int:
+        """Tokens that one vector can stand for, prefix and special tokens included."""
+        return self._checkpoint.max_tokens
+
+    @property
+    def prompts(self) -> Prompts:
+        """What is put before queries and passages."""
+        return self._checkpoint.prompts
+
+    @property
+    def space(self) -> Space:
+        """The space that the vectors live in. The first call hashes the weights; later ones remember."""
+        if self._space is None:
+            self._space = space_of(self._checkpoint, self.engine_info.precision, self._setup.cache)
+        return self._space
+
+    def arithmetic(self, tokens: int) -> float:
+        """Return the floating-point operations per token for inputs of `tokens` tokens."""
+        return self._checkpoint.architecture.arithmetic(tokens)
+
+    def embed_queries(self, texts: Iterable[str], **options: Unpack[EmbedOptions]) -> Embeddings:
+        """Embed texts that ask: `embed` with role `query`. Symmetric tasks use this on both sides."""
+        return self.embed(texts, Role.QUERY, **options)
+
+    def embed_passages(self, texts: Iterable[str], **options: Unpack[EmbedOptions]) -> Embeddings:
+        """Embed texts that answer: `embed` with role `passage`."""
+        return self.embed(texts, Role.PASSAGE, **options)
+
+    def embed(self, texts: Iterable[str], role: Role | str, **options: Unpack[EmbedOptions]) -> Embeddings:
+        """Embed a list or a generator of texts of any length; `EmbedOptions` lists the options.
+
+        Raises:
+            InputError: naming the index of a text that cannot be used, or an option that does not exist.
+            TooLongError: with `overflow="error"`, for a text beyond the token limit.
+            NonFiniteError: if a vector is NaN or infinite even in fp32.
+        """
+        parts = list(self.stream(texts, role, **options))
+        vectors = [part.vectors for part in parts] or [np.empty((0, self.dimension), dtype=np.float32)]
+        return Embeddings(
+            vectors=vectors[0] if len(vectors) == 1 else np.concatenate(vectors),
+            usage=[usage for part in parts for usage in part.usage],
+            spans=[span for part in parts for span in part.spans],
+            space=self.space,
+        )
+
+    def stream(self, texts: Iterable[str], role: Role | str, **options: Unpack[EmbedOptions]) -> Iterator[Embeddings]:
+        """Embed like `embed`, block by block in the order of `texts`: memory stays bounded however many come.
+
+        Indices in spans and errors count from the first text of the call.
+        """
+        if isinstance(texts, str):
+            raise InputError("texts is one str; pass a list of texts, [text] for a single one")
+        request = _request(role, options)
+        done = options.get("progress") or _nothing
+        notices = Notices()
+
+        def prepare(block: pipeline.Block) -> Prepared:
+            return self._preparer.prepare(block.texts, request, block.first, notices)
+
+        incoming = pipeline.blocks(texts, pipeline.block_size(self._engine))
+        for prepared, pooled in pipeline.run(self._engine, incoming, prepare, self._pad_id, done):
+            yield Embeddings(self._finish(prepared, pooled), prepared.usage, prepared.spans, self.space)
+
+    @property
+    def _pad_id(self) -> int:
+        # Padding is masked everywhere; the tokenizer's id is the one that the model was trained with.
+        known = self._preparer.tokenizer.pad_id
+        return self._checkpoint.architecture.pad_id if known is None else known
+
+    def _finish(self, prepared: Prepared, pooled: Floats) -> Floats:
+        """Normalise; compute again in fp32 what is not finite."""
+        bad = np.flatnonzero(~np.isfinite(pooled).all(axis=1))
+        for row in bad:
+            ids, lengths = pad([prepared.rows[row]], self._pad_id)
+            pooled[row] = self._exact_engine().embed(TokenBatch(ids, lengths))[0]
+            if not np.isfinite(pooled[row]).all():
+                index = prepared.spans[row].input
+                raise NonFiniteError(
+                    f"text {index} gives a vector that is not finite, in fp32 too: the weights in "
+                    f"{self._checkpoint.folder} are damaged or overflow on this text"
+                )
+        return normalize(pooled)
+
+    def _exact_engine(self) -> Engine:
+        """The same model in fp32, started when first needed."""
+        with self._lock:
+            if self._exact is None:
+                setup = self._setup
+                choice = replace(setup.choice, precision=Precision.FP32)
+                self._exact = select.start(self._checkpoint, choice, setup.hardware, setup.threads)
+            return self._exact
+
+    def _pass_gate(self) -> None:
+        def measure() -> str:
+            lowest = gate.lowest_cosine(
+                self._exact_engine(), self._engine, self._preparer.tokenizer, self.prompts, self.max_tokens
+            )
+            return f"{lowest:.6f}"
+
+        cosine = float(remembered(self._setup.cache, ["int8 gate", self.space.fingerprint], measure))
+        gate.judge(cosine, self._checkpoint.folder.name)
+
+    def warmup(self) -> None:
+        """Run once, so that the first real call is as fast as the others."""
+        self._engine.warmup()
+
+    def save(self, folder: str | Path) -> None:
+        """Write the model as a folder that efive, sentence-transformers and transformers load alike.
+
+        Raises:
+            InputError: if the folder exists and is not empty.
+        """
+        checkpoints.write(self._checkpoint, Path(folder))
+
+    def close(self) -> None:
+        """Release the engine's memory."""
+        for engine in (self._engine, self._exact):
+            if engine is not None:
+                engine.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+@dataclass(frozen=True, slots=True)
+class _Setup:
+    """How the engine was started, to start another the same way."""
+
+    choice: select.Choice
+    hardware: Hardware
+    threads: int
+    cache: Path
+
+
+def space_of(checkpoint: Checkpoint, precision: Precision, cache: Path) -> Space:
+    """Return the space of a checkpoint at a precision; `cache` remembers the hashes."""
+    weights, tokenizer = of_checkpoint(checkpoint, cache)
+    return Space(
+        weights=weights,
+        tokenizer=tokenizer,
+        query_prefix=checkpoint.prompts.query,
+        passage_prefix=checkpoint.prompts.passage,
+        pooling=checkpoint.pooling,
+        normalized=True,
+        dimension=checkpoint.architecture.hidden,
+        precision=str(precision),
+    )
+
+
+def _nothing(_rows: int) -> None:
+    """Report progress to nobody."""
+
+
+def _request(role: Role | str, options: EmbedOptions) -> Request:
+    if unknown := set(options) - set(EmbedOptions.__annotations__):
+        raise InputError(f"no option {', '.join(sorted(unknown))}; options: {', '.join(EmbedOptions.__annotations__)}")
+    overlap = options.get("overlap", 0)
+    overflow = parse_overflow(options.get("overflow", Overflow.END))
+    if overlap and overflow is not Overflow.CHUNK:
+        raise InputError(f"overlap is {overlap}, but overflow={overflow!s} makes no windows; use overflow='chunk'")
+    return Request(parse_role(role), overflow, overlap, options.get("strict", False))
+
+
+def _load_tokenizer(checkpoint: Checkpoint) -> TextTokenizer:
+    mistral = checkpoint.architecture.kind is Kind.MISTRAL
+    tokenizer = TextTokenizer.load(checkpoint.tokenizer_file, end_id=_MISTRAL_END if mistral else None)
+    rows = checkpoint.architecture.vocabulary
+    if tokenizer.vocabulary_size > rows:
+        raise ModelFileError(
+            f"{checkpoint.tokenizer_file} makes {tokenizer.vocabulary_size} ids and the embedding table has "
+            f"{rows} rows: the files are of different models"
+        )
+    return tokenizer

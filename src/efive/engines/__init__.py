@@ -1,0 +1,1 @@
+"""What computes: token ids in, pooled vectors out. Knows nothing of texts, prefixes or HTTP."""

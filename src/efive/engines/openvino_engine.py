@@ -1,0 +1,127 @@
+"""The general CPU engine: OpenVINO, no torch, bf16 / int8 / fp32."""
+
+import queue
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import openvino as ov
+import openvino.properties as props
+from openvino.properties import hint
+
+from efive.engines.base import EngineInfo, Floats, Precision, TokenBatch
+from efive.engines.hardware import Hardware
+from efive.engines.openvino_graph import build
+from efive.errors import EngineError
+from efive.models.architecture import Kind
+from efive.models.checkpoint import Checkpoint
+
+# Micro-batches that stay in the second-level cache beat large ones; see dev/LOG.md.
+_TOKEN_BUDGET = 1024
+
+
+class OpenVinoEngine:
+    """One compiled graph, one inference request per processor."""
+
+    def __init__(self, checkpoint: Checkpoint, precision: Precision, hardware: Hardware, threads: int) -> None:
+        """Compile the graph.
+
+        Raises:
+            EngineError: for a kind or precision that this engine has not.
+        """
+        architecture = checkpoint.architecture
+        if architecture.kind is Kind.MISTRAL:
+            raise EngineError(
+                "the openvino engine has no Mistral kind; use engine='torch' (pip install 'efive[torch]')"
+            )
+        if precision is Precision.FP16:
+            raise EngineError("the openvino engine has fp32, bf16 and int8; fp16 is the torch engine's")
+        self._tables = _Tables(checkpoint)
+        compiled = ov.Core().compile_model(
+            build(architecture, checkpoint.tensors, int8=precision is Precision.INT8),
+            "CPU",
+            _properties(precision, hardware, threads),
+        )
+        self._weights = (
+            sum(
+                4 * int(np.prod(t.shape))
+                for name, t in checkpoint.tensors.items()
+                if not name.startswith("embeddings.")
+            )
+            // {Precision.FP32: 1, Precision.BF16: 2, Precision.INT8: 4}[precision]
+        )
+        streams = int(compiled.get_property(props.num_streams))
+        self._requests: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        for _ in range(streams):
+            self._requests.put(compiled.create_infer_request())
+        self._compiled = compiled
+        self.info = EngineInfo(
+            name="openvino",
+            precision=precision,
+            device="cpu",
+            dimension=architecture.hidden,
+            token_budget=_TOKEN_BUDGET,
+            padded=True,
+            parallel=streams,
+        )
+
+    def warmup(self) -> None:
+        """Run one short input on every stream."""
+        ids = np.zeros((1, 8), dtype=np.int32)
+        for _ in range(self.info.parallel):
+            self.embed(TokenBatch(ids, np.array([8], dtype=np.int32)))
+
+    def embed(self, batch: TokenBatch) -> Floats:
+        """Return mean-pooled vectors (n, hidden) in float32."""
+        embedded = self._tables.embed(batch.ids)
+        request = self._requests.get()
+        try:
+            result = request.infer([embedded, batch.lengths], share_inputs=True)
+            return np.array(result[0], dtype=np.float32)
+        finally:
+            self._requests.put(request)
+
+    def memory_bytes(self) -> int:
+        """Return the bytes of packed weights; the embedding tables stay in the mapped file."""
+        return self._weights
+
+    def close(self) -> None:
+        """Release the compiled graph."""
+        while not self._requests.empty():
+            self._requests.get()
+        del self._compiled
+
+
+def _properties(precision: Precision, hardware: Hardware, threads: int) -> dict[Any, Any]:
+    low = ov.Type.bf16 if hardware.native_bf16 else ov.Type.f32
+    if precision is Precision.BF16 and not hardware.native_bf16:
+        raise EngineError(
+            f"{hardware.processor} has no bfloat16 instructions, so bf16 would be slower than fp32 here; "
+            "use precision='fp32' or 'int8'"
+        )
+    properties: dict[Any, Any] = {
+        hint.inference_precision: ov.Type.f32 if precision is Precision.FP32 else low,
+        props.inference_num_threads: threads,
+        props.num_streams: threads,
+        hint.enable_cpu_pinning: False,
+    }
+    if precision is Precision.INT8:
+        properties[hint.dynamic_quantization_group_size] = 128
+    return properties
+
+
+class _Tables:
+    """Word, position and token-type rows, summed outside the graph."""
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        tensors, first = checkpoint.tensors, checkpoint.architecture.first_position
+        self._words = tensors["embeddings.word_embeddings.weight"]
+        positions = tensors["embeddings.position_embeddings.weight"].floats()[first:]
+        types = tensors["embeddings.token_type_embeddings.weight"].floats()
+        self._positions: Floats = positions + types[0]
+
+    def embed(self, ids: npt.NDArray[np.int32]) -> Floats:
+        """Return the graph's input (n, length, hidden) for ids (n, length)."""
+        embedded = self._words.rows(ids)
+        embedded += self._positions[: ids.shape[1]]
+        return embedded

@@ -1,0 +1,112 @@
+"""Everything efive raises on purpose, one tree, one stable word each.
+
+EfiveError
+├── InputError                 invalid_input        a text, a role or an option cannot be used as given
+│   ├── TooLongError           too_long             a text exceeds the limit and the policy is `error`
+│   └── PrefixError            prefix_present       strict mode met a text that already carries a prefix
+├── ModelError                 invalid_model        a folder is no model that efive can read
+│   ├── ModelNotFoundError     model_not_found      no model of that name is on this machine
+│   └── ModelFileError         model_file           a file is missing, torn, oversized or altered
+├── EngineError                engine               an engine cannot run this model as asked
+│   ├── PrecisionRefusedError  precision_refused    a precision failed its quality gate
+│   └── NonFiniteError         non_finite           a vector came out as NaN or infinity, in fp32 too
+├── SpaceMismatchError         space_mismatch       vectors of two spaces were about to be mixed
+└── DependencyError            missing_dependency   an optional package is not installed
+
+The word (`error.code`) never changes; the sentence may become clearer.
+"""
+
+
+class EfiveError(Exception):
+    """Base of every error that efive raises on purpose."""
+
+    code = "efive_error"
+
+
+class InputError(EfiveError, ValueError):
+    """A text, a role or an option cannot be used as given.
+
+    `index` is the 0-based position of the offending text among the inputs, where there is one.
+    """
+
+    code = "invalid_input"
+
+    def __init__(self, message: str, *, index: int | None = None) -> None:
+        super().__init__(message)
+        self.index = index
+
+
+class TooLongError(InputError):
+    """A text has more tokens than the model reads and the overflow policy is `error`."""
+
+    code = "too_long"
+
+
+class PrefixError(InputError):
+    """Strict mode met a text that already begins with a prefix of this model."""
+
+    code = "prefix_present"
+
+
+class ModelError(EfiveError):
+    """A folder or a configuration is no model that efive can read."""
+
+    code = "invalid_model"
+
+
+class ModelNotFoundError(ModelError):
+    """No model of that name is on this machine."""
+
+    code = "model_not_found"
+
+
+class ModelFileError(ModelError):
+    """A file of a model is missing, torn, oversized or altered."""
+
+    code = "model_file"
+
+
+class EngineError(EfiveError):
+    """An engine cannot run this model as asked."""
+
+    code = "engine"
+
+
+class PrecisionRefusedError(EngineError):
+    """A reduced precision failed its quality gate on this model."""
+
+    code = "precision_refused"
+
+
+class NonFiniteError(EngineError):
+    """A vector is NaN or infinite even after the fp32 retry."""
+
+    code = "non_finite"
+
+
+class SpaceMismatchError(EfiveError):
+    """Vectors of two different spaces were about to be mixed."""
+
+    code = "space_mismatch"
+
+
+class DependencyError(EfiveError, ImportError):
+    """An optional package is needed for this and is not installed."""
+
+    code = "missing_dependency"
+
+
+class EfiveWarning(UserWarning):
+    """Base of what efive warns of: the call succeeds, and something about its input deserves a look."""
+
+
+class PrefixWarning(EfiveWarning):
+    """A text already began with a prefix of the model; it was not prefixed twice."""
+
+
+class TruncationWarning(EfiveWarning):
+    """A text was longer than the model reads and was cut, as the overflow policy says."""
+
+
+class EmptyTextWarning(EfiveWarning):
+    """A text was empty; its vector carries nothing but the prefix."""

@@ -1,0 +1,261 @@
+"""A model folder in Hugging Face / sentence-transformers layout: read it, check it, write it."""
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors.numpy import save_file
+
+from efive.errors import InputError, ModelError, ModelFileError, ModelNotFoundError
+from efive.inputs import E5_PROMPTS, Prompts
+from efive.models import family
+from efive.models.architecture import MAX_TOKENS, Architecture, Kind
+from efive.models.tasks import DEFAULT_TASK, task_sentence
+from efive.models.tensors import Tensor, open_pickled, open_safetensors
+
+# Where the weights may lie, best first. An index names the shards of a split checkpoint.
+_WEIGHTS = (
+    "model.safetensors",
+    "model.safetensors.index.json",
+    "pytorch_model.bin",
+    "pytorch_model.bin.index.json",
+)
+# Prefixes that task heads put before the encoder's own tensor names, and names of very old checkpoints.
+_NAME_PREFIXES = ("bert.", "roberta.", "model.", "0.auto_model.")
+_OLD_NAMES = (("LayerNorm.gamma", "LayerNorm.weight"), ("LayerNorm.beta", "LayerNorm.bias"))
+
+TOKENIZER_FILES = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "vocab.txt",
+    "sentencepiece.bpe.model",
+    "tokenizer.model",
+    "added_tokens.json",
+)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A model folder, read and checked; tensors are memory-mapped views of its files."""
+
+    folder: Path
+    architecture: Architecture
+    tensors: Mapping[str, Tensor] = field(repr=False)
+    prompts: Prompts
+    pooling: str
+    """`mean` (all encoders) or `last` (e5-mistral)."""
+    normalized: bool
+    max_tokens: int
+    instruct: bool
+    """Whether queries carry an instruction that the caller may choose."""
+
+    @property
+    def tokenizer_file(self) -> Path:
+        """The Rust tokenizer's file."""
+        return self.folder / "tokenizer.json"
+
+    def with_task(self, task: str) -> "Checkpoint":
+        """Return the checkpoint with another instruction before its queries.
+
+        Raises:
+            InputError: if the model takes no instruction, or the task is unknown.
+        """
+        if not self.instruct:
+            raise InputError(f"{self.folder.name} takes no instruction; leave `task` out")
+        return replace(self, prompts=Prompts.instruct(task_sentence(task)))
+
+    def with_max_tokens(self, max_tokens: int) -> "Checkpoint":
+        """Return the checkpoint with another token limit.
+
+        Raises:
+            InputError: if the network cannot read that many tokens.
+        """
+        if not 8 <= max_tokens <= self.architecture.longest:
+            raise InputError(
+                f"max_tokens is {max_tokens}; {self.folder.name} can be set to 8 … {self.architecture.longest}"
+            )
+        return replace(self, max_tokens=max_tokens)
+
+
+def read(folder: Path) -> Checkpoint:
+    """Read a model folder.
+
+    Raises:
+        ModelNotFoundError: if there is no such folder.
+        ModelFileError: naming the file that is missing, torn, oversized or of the wrong shape.
+        ModelError: if the model is no E5 encoder.
+    """
+    if not folder.is_dir():
+        raise ModelNotFoundError(f"{folder} is no model folder")
+    config = _read_json(folder / "config.json")
+    architecture = Architecture.from_config(config)
+    pooling, normalized = _pooling(folder, architecture)
+    prompts, instruct = _prompts(folder, architecture, config)
+    return Checkpoint(
+        folder=folder,
+        architecture=architecture,
+        tensors=_checked(architecture, _open_weights(folder), folder),
+        prompts=prompts,
+        pooling=pooling,
+        normalized=normalized,
+        max_tokens=_token_limit(folder, architecture),
+        instruct=instruct,
+    )
+
+
+def _read_json(path: Path, *, optional: bool = False) -> Any:  # noqa: ANN401 - JSON is untyped
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        if optional:
+            return {}
+        raise ModelFileError(f"{path} is missing") from None
+    except (ValueError, OSError) as error:
+        raise ModelFileError(f"{path} is no readable JSON: {error}") from None
+
+
+def _open_weights(folder: Path) -> dict[str, Tensor]:
+    for name in _WEIGHTS:
+        path = folder / name
+        if not path.exists():
+            continue
+        files = [path]
+        if path.suffix == ".json":
+            listed: dict[str, str] = _read_json(path).get("weight_map", {})
+            files = [folder / _inside(shard, path) for shard in sorted(set(listed.values()))]
+        found: dict[str, Tensor] = {}
+        for file in files:
+            found |= open_safetensors(file) if file.suffix == ".safetensors" else open_pickled(file)
+        return {_canonical(key): tensor for key, tensor in found.items()}
+    raise ModelFileError(f"{folder} has no weights: none of {', '.join(_WEIGHTS)} is there")
+
+
+def _inside(shard: str, index: Path) -> str:
+    if Path(shard).name != shard:
+        raise ModelFileError(f"{index} names {shard!r}, which is not a file beside it")
+    return shard
+
+
+def _canonical(name: str) -> str:
+    for prefix in _NAME_PREFIXES:
+        name = name.removeprefix(prefix)
+    for old, new in _OLD_NAMES:
+        name = name.replace(old, new)
+    return name
+
+
+def _checked(architecture: Architecture, found: dict[str, Tensor], folder: Path) -> dict[str, Tensor]:
+    kept = {}
+    for name, shape in architecture.tensors().items():
+        if name not in found:
+            raise ModelFileError(f"{folder}: the weights lack {name}, which config.json asks for")
+        if found[name].shape != shape:
+            raise ModelFileError(f"{folder}: {name} has shape {found[name].shape} where config.json asks for {shape}")
+        kept[name] = found[name]
+    return kept
+
+
+def _pooling(folder: Path, architecture: Architecture) -> tuple[str, bool]:
+    default = "last" if architecture.kind is Kind.MISTRAL else "mean"
+    modules = _read_json(folder / "modules.json", optional=True) or []
+    if not modules:
+        return default, True
+    kinds = {str(module["type"]).rsplit(".", 1)[-1]: str(module["path"]) for module in modules}
+    if unknown := set(kinds) - {"Transformer", "Pooling", "Normalize"}:
+        raise ModelError(f"{folder}/modules.json has {', '.join(sorted(unknown))}, which no E5 model has")
+    file = folder / kinds.get("Pooling", "1_Pooling") / "config.json"
+    pooling = _read_json(file, optional="Pooling" not in kinds)
+    names = {"mean": "mean", "mean_tokens": "mean", "lasttoken": "last"}
+    stated = [pooling["pooling_mode"]] if "pooling_mode" in pooling else []
+    stated += [
+        key.removeprefix("pooling_mode_")
+        for key, on in pooling.items()
+        if key.startswith("pooling_mode_") and on is True
+    ]
+    if any(mode not in names for mode in stated) or len(stated) > 1:
+        raise ModelError(f"{file} pools by {' and '.join(stated)}; E5 pools by mean, e5-mistral by its last token")
+    if pooling.get("include_prompt", True) is False:
+        raise ModelError(f"{file} leaves the prompt out of the mean; E5 pools over its prefix too")
+    return (names[stated[0]] if stated else default), "Normalize" in kinds or not kinds
+
+
+def _prompts(folder: Path, architecture: Architecture, config: dict[str, Any]) -> tuple[Prompts, bool]:
+    """Registered prompts first, then what the model's name says, then what its kind says."""
+    known = family.member_of_path(str(config.get("_name_or_path", "")), folder.resolve().name, _source(folder))
+    instruct = known.instruct if known else architecture.kind is Kind.MISTRAL
+    registered: dict[str, str] = (
+        _read_json(folder / "config_sentence_transformers.json", optional=True).get("prompts") or {}
+    )
+    if registered.get("query"):
+        passage = registered.get("document", registered.get("passage", ""))
+        return Prompts(registered["query"], passage), instruct or registered["query"].startswith("Instruct:")
+    if instruct:
+        return Prompts.instruct(task_sentence(DEFAULT_TASK)), True
+    return E5_PROMPTS, False
+
+
+def _source(folder: Path) -> str:
+    return str(_read_json(folder / "efive.json", optional=True).get("source", ""))
+
+
+def _token_limit(folder: Path, architecture: Architecture) -> int:
+    stated = _read_json(folder / "sentence_bert_config.json", optional=True).get("max_seq_length")
+    return min(int(stated or MAX_TOKENS), MAX_TOKENS, architecture.longest)
+
+
+def write(checkpoint: Checkpoint, folder: Path) -> None:
+    """Write `checkpoint` as a folder that efive, sentence-transformers and transformers read alike.
+
+    Weights are written as float32 (float16 stays float16), the prefixes are registered as prompts.
+
+    Raises:
+        InputError: if `folder` exists and is not empty.
+    """
+    if folder.exists() and any(folder.iterdir()):
+        raise InputError(f"{folder} is not empty; name a new folder")
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in TOKENIZER_FILES:
+        if (checkpoint.folder / name).is_file():
+            shutil.copyfile(checkpoint.folder / name, folder / name)
+    tensors = {name: np.ascontiguousarray(_plain(tensor)) for name, tensor in checkpoint.tensors.items()}
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    for path, content in sidecars(checkpoint).items():
+        (folder / path).parent.mkdir(exist_ok=True)
+        (folder / path).write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _plain(tensor: Tensor) -> np.ndarray[Any, np.dtype[Any]]:
+    return tensor.values if tensor.dtype == "F16" else tensor.floats()
+
+
+def sidecars(checkpoint: Checkpoint) -> dict[str, Any]:
+    """Return the JSON files beside weights and tokenizer, by relative path."""
+    modules = [("0", "", "Transformer"), ("1", "1_Pooling", "Pooling")]
+    if checkpoint.normalized:
+        modules.append(("2", "2_Normalize", "Normalize"))
+    last = checkpoint.pooling == "last"
+    return {
+        "config.json": checkpoint.architecture.to_config(),
+        "modules.json": [
+            {"idx": int(n), "name": n, "path": path, "type": f"sentence_transformers.models.{kind}"}
+            for n, path, kind in modules
+        ],
+        "1_Pooling/config.json": {
+            "word_embedding_dimension": checkpoint.architecture.hidden,
+            "pooling_mode_mean_tokens": not last,
+            "pooling_mode_lasttoken": last,
+            # E5's vectors are means over the prefix as well.
+            "include_prompt": True,
+        },
+        "sentence_bert_config.json": {"max_seq_length": checkpoint.max_tokens, "do_lower_case": False},
+        "config_sentence_transformers.json": {
+            "prompts": {"query": checkpoint.prompts.query, "document": checkpoint.prompts.passage},
+            "default_prompt_name": None,
+            "similarity_fn_name": "cosine",
+        },
+    }

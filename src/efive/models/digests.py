@@ -1,0 +1,32 @@
+"""Hashes of a model's weights and tokenizer: the same content gives the same hash in whatever files it lies."""
+
+import hashlib
+import json
+from pathlib import Path
+
+from efive.models.checkpoint import Checkpoint
+from efive.models.tensors import fingerprint
+from efive.remember import remembered
+
+
+def of_checkpoint(checkpoint: Checkpoint, cache: Path) -> tuple[str, str]:
+    """Return the SHA-256 of the weights and of the tokenizer; `cache` is the folder that remembers them."""
+    files = [p for p in sorted(checkpoint.folder.iterdir()) if p.suffix in {".safetensors", ".bin"}]
+    weights = remembered(cache, ["weights", _state(files)], lambda: fingerprint(checkpoint.tensors))
+    path = checkpoint.tokenizer_file
+    tokenizer = remembered(cache, ["tokenizer", _state([path])], lambda: _tokenizer_digest(path))
+    return weights, tokenizer
+
+
+def _state(files: list[Path]) -> list[tuple[str, int, int]]:
+    """Where the files are, how large, and when last written: a change of any means hashing again."""
+    return [(str(p.resolve()), p.stat().st_size, p.stat().st_mtime_ns) for p in files]
+
+
+def _tokenizer_digest(path: Path) -> str:
+    """Hash what decides the ids in `tokenizer.json`: not its spacing, nor stored padding and truncation."""
+    content = json.loads(path.read_bytes())
+    for key in ("padding", "truncation", "version"):
+        content.pop(key, None)
+    canonical = json.dumps(content, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()

@@ -1,0 +1,226 @@
+"""Models on this machine: a folder of folders. Only `pull` uses the network."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from efive.errors import InputError, ModelFileError, ModelNotFoundError
+from efive.models import checkpoint, family
+
+MANIFEST = "efive.json"
+"""Beside a stored model's files: where they came from, their sizes and SHA-256."""
+BUNDLED = "bundled"
+_BUNDLED_FOLDER = Path(__file__).parent / "bundled"
+
+# What an encoder needs; a hub repository also holds other formats of the same weights.
+_WANTED = ("*.json", "*.txt", "*.model", "*.safetensors", "*/config.json", "README.md")
+_UNWANTED = ("onnx/*", "openvino/*", "lora/*")
+Progress = Callable[[int], None]
+"""Called with the number of bytes just done."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredModel:
+    """One model of the store."""
+
+    name: str
+    folder: Path
+    source: str
+    revision: str
+    bytes: int
+
+
+def default_home() -> Path:
+    """Return the folder that holds models and caches unless the caller names another: `~/.efive`."""
+    return Path.home() / ".efive"
+
+
+class ModelStore:
+    """The models below `home/models`."""
+
+    def __init__(self, home: Path | None = None) -> None:
+        self.home = home or default_home()
+        self.models = self.home / "models"
+        self.cache = self.home / "cache"
+
+    def resolve(self, model: str | Path | None) -> Path:
+        """Return the folder of a model: a path, a name of this store, or None for the bundled one.
+
+        Raises:
+            ModelNotFoundError: with the command that would bring it.
+        """
+        if model is None or model == BUNDLED:
+            if not (_BUNDLED_FOLDER / "config.json").is_file():
+                raise ModelNotFoundError("this build of efive has no bundled model; name a model or a folder")
+            return _BUNDLED_FOLDER
+        path = Path(model)
+        if path.is_dir():
+            return path
+        name = str(model).removeprefix("intfloat/")
+        if "/" not in name and (self.models / name).is_dir():
+            return self.models / name
+        raise ModelNotFoundError(self._advice(str(model), name))
+
+    def _advice(self, given: str, name: str) -> str:
+        if name in family.FAMILY:
+            return (
+                f"{name} is not on this machine. `efive models pull {name}` fetches it; without a network, "
+                "`efive models export-bundle` on a machine that has it and `efive models import` here"
+            )
+        have = ", ".join(m.name for m in self.list()) or "none yet"
+        return f"no folder and no stored model is called {given!r}. Stored: {have}. `efive models list` shows all"
+
+    def list(self) -> list[StoredModel]:
+        """Return the stored models, by name."""
+        if not self.models.is_dir():
+            return []
+        folders = sorted(p for p in self.models.iterdir() if (p / MANIFEST).is_file())
+        return [self._describe(folder) for folder in folders]
+
+    def _describe(self, folder: Path) -> StoredModel:
+        manifest = read_manifest(folder)
+        size = sum(int(entry["bytes"]) for entry in manifest["files"].values())
+        return StoredModel(folder.name, folder, manifest["source"], manifest["revision"], size)
+
+    def pull(self, name: str, *, revision: str = "main", endpoint: str | None = None) -> StoredModel:
+        """Fetch a model from the Hugging Face hub (or the mirror at `endpoint`) and check every file.
+
+        An interrupted pull goes on where it stopped. `revision` is a branch, a tag or a commit; the commit
+        that it meant is recorded.
+
+        Raises:
+            ModelNotFoundError: if the hub has no such model or revision.
+            ModelFileError: if a file does not have the hub's checksum.
+            EfiveError: whatever `checkpoint.read` finds wrong in the folder.
+        """
+        from efive.models.hub import fetch  # noqa: PLC0415 - the only door to the network
+
+        repository = family.FAMILY[name].repository if name in family.FAMILY else name
+        if repository.count("/") != 1:
+            raise ModelNotFoundError(
+                f"{name!r} is neither a family name ({', '.join(family.FAMILY)}) nor an id like owner/model"
+            )
+        target = repository.split("/")[1]
+        staging = self.home / "incoming" / f"{repository.replace('/', '--')}@{revision.replace('/', '--')}"
+        commit = fetch(repository, revision, staging, endpoint=endpoint, wanted=_WANTED, unwanted=_UNWANTED)
+        shutil.rmtree(staging / ".cache", ignore_errors=True)  # the hub client's own bookkeeping
+        return self.adopt(staging, target, source=repository, revision=commit)
+
+    def adopt(self, folder: Path, name: str, *, source: str, revision: str) -> StoredModel:
+        """Check `folder`, write its manifest, and move it into the store as `name`, replacing an older one."""
+        check_name(name)
+        manifest = {
+            "source": source,
+            "revision": revision,
+            "stored": datetime.now(UTC).isoformat(timespec="seconds"),
+            "files": describe_files(folder),
+        }
+        (folder / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+        checkpoint.read(folder)
+        target, old = self.models / name, self.models / f".{name}.old"
+        self.models.mkdir(parents=True, exist_ok=True)
+        if target.exists():
+            shutil.rmtree(old, ignore_errors=True)
+            target.rename(old)
+        folder.rename(target)
+        shutil.rmtree(old, ignore_errors=True)
+        return self._describe(target)
+
+    def copy(self, folder: Path, name: str) -> StoredModel:
+        """Copy a model folder into the store as `name`."""
+        checkpoint.read(folder)
+        staging = self.home / "incoming" / f"copy-{check_name(name)}"
+        shutil.rmtree(staging, ignore_errors=True)
+        shutil.copytree(folder, staging, ignore=shutil.ignore_patterns(MANIFEST, "onnx", "openvino"))
+        return self.adopt(staging, name, source=folder.resolve().name, revision="")
+
+    def verify(self, name: str, progress: Progress | None = None) -> StoredModel:
+        """Compare every file of a stored model with its manifest.
+
+        Raises:
+            ModelFileError: naming the first file that is missing, altered, or not in the manifest.
+        """
+        folder = self._stored(name)
+        check_files(folder, read_manifest(folder)["files"], progress)
+        return self._describe(folder)
+
+    def remove(self, name: str) -> StoredModel:
+        """Delete a stored model and return what it was."""
+        folder = self._stored(name)
+        described = self._describe(folder)
+        shutil.rmtree(folder)
+        return described
+
+    def _stored(self, name: str) -> Path:
+        folder = self.models / check_name(name)
+        if not (folder / MANIFEST).is_file():
+            raise ModelNotFoundError(self._advice(name, name))
+        return folder
+
+
+def check_name(name: str) -> str:
+    """Return `name` if it can be a folder of the store.
+
+    Raises:
+        InputError: for anything that would leave the store.
+    """
+    if not name or name.startswith(".") or "/" in name or "\\" in name or name == BUNDLED:
+        raise InputError(f"{name!r} cannot be a model's name: no slashes, no leading dot, not {BUNDLED!r}")
+    return name
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """Read a stored model's manifest.
+
+    Raises:
+        ModelFileError: if it is no manifest.
+    """
+    try:
+        manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        _ = manifest["files"], manifest["source"], manifest["revision"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelFileError(f"{folder / MANIFEST} is no manifest of efive: {error!r}") from None
+    return manifest
+
+
+def describe_files(folder: Path) -> dict[str, dict[str, Any]]:
+    """Return size and SHA-256 of every file below `folder`, manifest excepted, by relative path."""
+    files = sorted(p for p in folder.rglob("*") if p.is_file() and p.name != MANIFEST)
+    return {p.relative_to(folder).as_posix(): {"bytes": p.stat().st_size, "sha256": sha256(p)} for p in files}
+
+
+def check_files(folder: Path, files: dict[str, dict[str, Any]], progress: Progress | None = None) -> None:
+    """Compare `folder` with the `files` of a manifest.
+
+    Raises:
+        ModelFileError: naming the first difference.
+    """
+    for relative, expected in files.items():
+        path = folder / relative
+        if not path.is_file():
+            raise ModelFileError(f"{path} is missing; it is in the manifest")
+        size = path.stat().st_size
+        if size != expected["bytes"]:
+            state = "torn" if size < expected["bytes"] else "oversized"
+            raise ModelFileError(f"{path} is {state}: {size} bytes where the manifest has {expected['bytes']}")
+        if sha256(path, progress) != expected["sha256"]:
+            raise ModelFileError(f"{path} was altered: its SHA-256 is not the manifest's")
+    present = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()} - {MANIFEST}
+    if extra := sorted(present - set(files)):
+        raise ModelFileError(f"{folder / extra[0]} is not in the manifest")
+
+
+def sha256(path: Path, progress: Progress | None = None) -> str:
+    """Return the SHA-256 of a file in hexadecimal digits."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 22):
+            digest.update(block)
+            if progress:
+                progress(len(block))
+    return digest.hexdigest()

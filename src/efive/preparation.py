@@ -1,0 +1,186 @@
+"""From texts to token ids: check, prefix, tokenise, fit into the limit. Pure but for its warnings."""
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from efive.errors import (
+    EfiveWarning,
+    EmptyTextWarning,
+    InputError,
+    PrefixWarning,
+    TooLongError,
+    TruncationWarning,
+)
+from efive.inputs import (
+    Overflow,
+    Prompts,
+    Role,
+    TokenUsage,
+    add_prefix,
+    check_texts,
+    prefix_length,
+    refuse_prefixed,
+)
+from efive.text.chunking import chunk
+from efive.text.tokenizer import TextTokenizer, TokenIds
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What the caller asked for, the same for all texts of a call."""
+
+    role: Role
+    overflow: Overflow = Overflow.END
+    overlap: int = 0
+    """Tokens that neighbouring windows share, with `chunk`."""
+    strict: bool = False
+    """Refuse texts that already carry a prefix, and empty texts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """The part of an input that one vector stands for, in characters of the text as it was given."""
+
+    input: int
+    start: int
+    end: int
+
+
+@dataclass(slots=True)
+class Prepared:
+    """Model inputs of some texts."""
+
+    rows: list[TokenIds] = field(default_factory=list)
+    usage: list[TokenUsage] = field(default_factory=list)
+    """One per text."""
+    spans: list[Span] = field(default_factory=list)
+    """One per row."""
+
+    def add(self, ids: TokenIds, span: Span) -> None:
+        """Append one row."""
+        self.rows.append(ids)
+        self.spans.append(span)
+
+
+class Notices:
+    """Warns of each kind of thing once per call, at its first occurrence."""
+
+    def __init__(self) -> None:
+        self._given: set[type[EfiveWarning]] = set()
+
+    def give(self, kind: type[EfiveWarning], message: str) -> None:
+        """Warn, unless this kind was warned of already."""
+        if kind not in self._given:
+            self._given.add(kind)
+            warnings.warn(f"{message} (said once per call; `usage` has every text)", kind, stacklevel=2)
+
+
+class Preparer:
+    """Turns texts into model inputs for one model."""
+
+    def __init__(self, tokenizer: TextTokenizer, prompts: Prompts, max_tokens: int) -> None:
+        self.tokenizer = tokenizer
+        self.prompts = prompts
+        self.max_tokens = max_tokens
+
+    def prepare(self, texts: Sequence[object], request: Request, first: int, notices: Notices) -> Prepared:
+        """Prepare `texts`, whose first one is number `first` of the call.
+
+        Raises:
+            InputError: naming the index of the text that cannot be used.
+        """
+        checked = check_texts(texts, first_index=first)
+        for index, text in enumerate(checked, first):
+            self._look(text, index, request, notices)
+        inputs = [add_prefix(text, request.role, self.prompts) for text in checked]
+        prepared = Prepared()
+        for offset, ids in enumerate(self.tokenizer.encode(inputs)):
+            index, text = first + offset, checked[offset]
+            if len(ids) <= self.max_tokens:
+                prepared.add(ids, Span(index, 0, len(text)))
+                prepared.usage.append(TokenUsage(len(ids), len(ids), truncated=False))
+            else:
+                self._fit(prepared, text, ids, request, index, notices)
+        return prepared
+
+    def _look(self, text: str, index: int, request: Request, notices: Notices) -> None:
+        """Notice what is odd about a text before it is used."""
+        if not text.strip():
+            if request.strict:
+                raise InputError(f"text {index} is empty; leave it out", index=index)
+            notices.give(EmptyTextWarning, f"text {index} is empty: its vector carries nothing but the prefix")
+        if request.role is Role.RAW:
+            return
+        if request.strict:
+            refuse_prefixed(text, index, self.prompts)
+        elif present := prefix_length(text, self.prompts):
+            notices.give(
+                PrefixWarning,
+                f"text {index} already begins with {text[:present]!r}; it is read as a {request.role} with one "
+                "prefix. Pass bare texts: efive adds the prefix",
+            )
+
+    def _fit(
+        self, prepared: Prepared, text: str, ids: TokenIds, request: Request, index: int, notices: Notices
+    ) -> None:
+        """Apply the overflow policy to a text of more than `max_tokens` tokens."""
+        if request.overflow is Overflow.ERROR:
+            raise TooLongError(
+                f"text {index} has {len(ids)} tokens, prefix included; the model reads {self.max_tokens}. "
+                "overflow='chunk' embeds all of it, 'end' and 'start' cut it",
+                index=index,
+            )
+        if request.overflow is Overflow.CHUNK:
+            used = self._chunk(prepared, text, request, index)
+            prepared.usage.append(TokenUsage(len(ids), used, truncated=False))
+            return
+        keep_end = request.overflow is Overflow.START
+        prefix = self._prefix_tokens(request.role) if keep_end else 0
+        cut = self.tokenizer.cut(ids, self.max_tokens, keep_end=keep_end, prefix_tokens=prefix)
+        prepared.add(cut, self._kept(text, len(ids) - len(cut), request, index))
+        prepared.usage.append(TokenUsage(len(ids), len(cut), truncated=True))
+        notices.give(
+            TruncationWarning,
+            f"text {index} has {len(ids)} tokens and was cut to {self.max_tokens}; overflow='chunk' embeds all of it",
+        )
+
+    def _prefix_tokens(self, role: Role) -> int:
+        prefix = self.prompts.of(role).rstrip()
+        return len(self.tokenizer.offsets(prefix)) if prefix else 0
+
+    def _kept(self, text: str, dropped: int, request: Request, index: int) -> Span:
+        """Characters of `text` that survive a cut of `dropped` tokens."""
+        present = 0 if request.role is Role.RAW else prefix_length(text, self.prompts)
+        offsets = self.tokenizer.offsets(text[present:]) + present
+        if request.overflow is Overflow.START:
+            return Span(index, int(offsets[dropped, 0]), len(text))
+        return Span(index, 0, int(offsets[-dropped - 1, 1]))
+
+    def _chunk(self, prepared: Prepared, text: str, request: Request, index: int) -> int:
+        """Add one row per window and return how many tokens they have in all."""
+        present = 0 if request.role is Role.RAW else prefix_length(text, self.prompts)
+        prefix = self.prompts.of(request.role)
+        body = text[present:]
+        windows = chunk(body, _Counter(self.tokenizer, prefix), self.max_tokens, overlap=request.overlap)
+        rows = self.tokenizer.encode([prefix + body[w.start : w.end] for w in windows])
+        for window, ids in zip(windows, rows, strict=True):
+            prepared.add(ids, Span(index, present + window.start, present + window.end))
+        return sum(len(ids) for ids in rows)
+
+
+class _Counter:
+    """Counts as the model will read: with prefix and special tokens."""
+
+    def __init__(self, tokenizer: TextTokenizer, prefix: str) -> None:
+        self._tokenizer = tokenizer
+        self._prefix = prefix
+
+    def offsets(self, text: str) -> npt.NDArray[np.int64]:
+        return self._tokenizer.offsets(text)
+
+    def count(self, texts: Sequence[str]) -> list[int]:
+        return self._tokenizer.count([self._prefix + text for text in texts])

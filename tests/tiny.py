@@ -1,0 +1,99 @@
+"""Tiny models of every architecture kind, made by transformers itself: the reference that efive must equal."""
+
+import json
+from pathlib import Path
+
+import torch
+import transformers
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+
+from efive.probe import PROBE
+
+TEXTS = [text for pair in PROBE for text in pair]
+KINDS = ("bert", "bert-multilingual", "xlm-roberta", "mistral")
+
+
+def wordpiece() -> Tokenizer:
+    """The English models' tokenizer: lower-casing WordPiece between [CLS] and [SEP]."""
+    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    tokenizer.train_from_iterator(
+        TEXTS, trainers.WordPieceTrainer(vocab_size=1500, special_tokens=special, show_progress=False)
+    )
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    tokenizer.decoder = decoders.WordPiece()
+    return tokenizer
+
+
+def unigram() -> Tokenizer:
+    """The multilingual models' tokenizer: SentencePiece unigram with fairseq's ids, <s> text </s>."""
+    tokenizer = Tokenizer(models.Unigram())
+    tokenizer.normalizer = normalizers.NFKC()
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    special = ["<s>", "<pad>", "</s>", "<unk>"]
+    tokenizer.train_from_iterator(
+        TEXTS,
+        trainers.UnigramTrainer(vocab_size=1500, special_tokens=special, unk_token="<unk>", show_progress=False),
+    )
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
+    )
+    tokenizer.decoder = decoders.Metaspace()
+    return tokenizer
+
+
+def llama_bpe() -> Tokenizer:
+    """e5-mistral's tokenizer: Llama-type BPE with byte fallback that adds <s> and, as new files do, no </s>."""
+    tokenizer = Tokenizer(models.BPE(unk_token="<unk>", byte_fallback=True, fuse_unk=True))
+    tokenizer.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
+    special = ["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256))]
+    tokenizer.train_from_iterator(
+        TEXTS, trainers.BpeTrainer(vocab_size=1500, special_tokens=special, show_progress=False)
+    )
+    tokenizer.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 1)])
+    return tokenizer
+
+
+def make(kind: str, folder: Path, *, seed: int = 0, scale: float = 0.12) -> Path:
+    """Write a random model of `kind` in Hugging Face layout and return its folder."""
+    torch.manual_seed(seed)
+    tokenizer = {"bert": wordpiece, "mistral": llama_bpe}.get(kind, unigram)()
+    shared = {
+        "vocab_size": tokenizer.get_vocab_size() + 7,  # as published: more rows than ids
+        "hidden_size": 64,
+        "num_hidden_layers": 3,
+        "num_attention_heads": 4,
+        "intermediate_size": 160,
+    }
+    if kind == "mistral":
+        config = transformers.MistralConfig(
+            **shared, num_key_value_heads=2, max_position_embeddings=1024, sliding_window=256, rms_norm_eps=1e-5,
+            pad_token_id=2, bos_token_id=1, eos_token_id=2,
+        )  # fmt: skip
+        model = transformers.MistralModel(config)
+    elif kind == "xlm-roberta":
+        config = transformers.XLMRobertaConfig(
+            **shared, max_position_embeddings=514, type_vocab_size=1, layer_norm_eps=1e-5, pad_token_id=1
+        )
+        model = transformers.XLMRobertaModel(config)
+    else:
+        config = transformers.BertConfig(**shared, max_position_embeddings=512, layer_norm_eps=1e-12)
+        model = transformers.BertModel(config)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            noise = torch.randn_like(parameter) * scale
+            parameter.copy_(1 + noise if "norm" in name.lower() and name.endswith("weight") else noise)
+    model.save_pretrained(folder)
+    tokenizer.save(str(folder / "tokenizer.json"))
+    special = {
+        "bert": {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]"},
+        "mistral": {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>", "pad_token": "</s>"},
+    }.get(kind, {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>", "pad_token": "<pad>"})
+    (folder / "tokenizer_config.json").write_text(
+        json.dumps({"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": 512, **special})
+    )
+    return folder
