@@ -26,7 +26,9 @@ from tokenizers import Tokenizer
 from weights import write_model
 
 FULL_TEXTS = {"a": 4096, "b": 4096, "c": 256}
-QUICK_TEXTS = {"a": 512, "b": 128, "c": 12}
+FEWEST_TEXTS = {"a": 1024, "b": 512, "c": 8}
+"""Models that cost more per token than e5-small get fewer texts in proportion, but never fewer than these."""
+QUICK_TEXTS = {"a": 256, "b": 96, "c": 8}
 COMPARED = 256
 """Texts of each mix whose vectors are compared with the baseline's."""
 QUERIES = 50
@@ -60,9 +62,9 @@ class Run:
         elif options.json:
             options.json.parent.mkdir(parents=True, exist_ok=True)
             options.json.write_text("")
-        self._done = {self._key(record) for record in self.records if "error" not in record}
-        self._failed: set[tuple[str, str]] = set()
-        python = probe_python()
+        self._done = {self._key(record) for record in self.records if "tokens" in record}
+        self._failed: dict[tuple[str, str], dict[str, str]] = {}
+        python = None if options.report else probe_python()
         self._probe = Session(python, options.threads, self.folder, self.logs / "probe.log") if python else None
 
     @staticmethod
@@ -110,19 +112,22 @@ class Run:
         """Return how many texts the cell has: fewer for the models that cost more per token."""
         if self.options.texts:
             return int(self.options.texts)
-        count = (QUICK_TEXTS if self.options.quick else FULL_TEXTS)[mix]
-        return max(8, count * 12 * 384**2 // (shape.layers * shape.hidden**2)) if mix == "c" else count
+        if self.options.quick:
+            return QUICK_TEXTS[mix]
+        return max(FEWEST_TEXTS[mix], FULL_TEXTS[mix] * 12 * 384**2 // (shape.layers * shape.hidden**2))
 
     def _turn(self, pool: Pool, who: Contestant, cell: Cell, number: int) -> None:
         """Let one engine do one cell once, unless that is done or the engine has failed before."""
         options = self.options
         base = {"model": cell.shape.name, "mix": cell.mix, "engine": who.name, "round": number}
         base |= {"texts": cell.count, "threads": options.threads, "seed": options.seed}
-        if self._key(base) in self._done or (cell.shape.name, who.name) in self._failed:
+        if self._key(base) in self._done:
             return
         if not who.python.exists():
-            self._failed.add((cell.shape.name, who.name))
-            self._record(**base, absent=who.install_command)
+            self._failed[cell.shape.name, who.name] = {"absent": who.install_command}
+        if failed := self._failed.get((cell.shape.name, who.name)):
+            if number == 0:
+                self._record(**base, **failed)
             return
         try:
             session, info, fresh = pool.get(who)
@@ -135,7 +140,7 @@ class Run:
             queries = session.ask("queries", **one) if cell.mix == "a" else {}
         except EngineFailure as failure:
             pool.drop(who.name)
-            self._failed.add((cell.shape.name, who.name))
+            self._failed[cell.shape.name, who.name] = {"error": str(failure)}
             self._record(**base, error=str(failure))
             print(f"  {who.name}: {failure}", flush=True)
             return

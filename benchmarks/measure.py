@@ -24,6 +24,13 @@ def flops_per_token(shape: Shape, lengths: Sequence[int] | npt.NDArray[np.int64]
     return shape.layers * (2.0 * (4 * h * h + 2 * h * shape.feed_forward) + 4.0 * h * context)
 
 
+def sorted_padding(lengths: Sequence[int] | npt.NDArray[np.int64], batch: int = 32) -> float:
+    """Return computed over real tokens where texts are sorted by length and each batch padded to its longest."""
+    ordered = np.sort(np.asarray(lengths))[::-1]
+    padded = sum(int(part[0]) * len(part) for part in np.split(ordered, range(batch, len(ordered), batch)))
+    return padded / float(ordered.sum())
+
+
 @dataclass(frozen=True)
 class Spread:
     """A median and the values it lies between."""
@@ -50,10 +57,14 @@ def ratio(ours: Sequence[Record], theirs: Sequence[Record], clock: str) -> Sprea
     return Spread.of(rate(r, clock) / other[r["round"]] for r in ours if r["round"] in other)
 
 
-def share_of_limit(record: Record, precision: str) -> float | None:
-    """Return achieved FLOP/s over the machine's own for `precision`, measured just before the record."""
-    limit = (record.get("limit") or {}).get(precision)
-    return float(record["flops"]) / float(record["wall_s"]) / float(limit) if limit else None
+def share_of_limit(record: Record, clock: str) -> float | None:
+    """Return achieved FLOP/s over the machine's own in the record's precision, measured just before it.
+
+    By the "cpu" clock the time is the processors' own, spread over the threads.
+    """
+    limit = (record.get("limit") or {}).get(record["precision"])
+    seconds = record["cpu_s"] / record["threads"] if clock == "cpu" else record["wall_s"]
+    return float(record["flops"]) / float(seconds) / float(limit) if limit else None
 
 
 def percentiles(records: Sequence[Record]) -> tuple[float, float]:

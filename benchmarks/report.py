@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from measure import Spread, percentiles, rate, ratio, share_of_limit
+from measure import Spread, percentiles, rate, ratio, share_of_limit, sorted_padding
 from roster import BASELINE, ROSTER
-from texts import MIXES
+from texts import MIXES, lengths
 
 Records = list[dict[str, Any]]
 
@@ -17,7 +17,9 @@ def print_report(records: Records, clock: str) -> None:
     for cell in cells:
         model, mix, texts, threads = cell
         rows = [r for r in records if (r["model"], r["mix"], r["texts"], r["threads"]) == cell]
+        padding = sorted_padding(lengths(mix, texts, rows[0]["seed"]))
         print(f"\n### {model}, ({mix}) {MIXES[mix]}: {texts} texts, {threads} thread(s)\n")
+        print(f"Sorted by length in batches of 32, these texts take {padding:.2f} times their tokens.\n")
         _print_cell(rows, clock)
 
 
@@ -29,16 +31,20 @@ def _by_engine(rows: Records) -> dict[str, Records]:
 
 def _print_cell(rows: Records, clock: str) -> None:
     measured = _by_engine(rows)
-    heads = ["engine", "precision", "tok/s (min-max)", "tok/CPU-s", "texts/s", f"x {BASELINE}"]
+    heads = ["engine", "precision", "tok/s (min-max)", "tok/CPU-s", "texts/s", f"x {BASELINE} ({clock})"]
     heads += ["peak MB", "% of limit", "min cosine"]
     queries = any("query_ms" in r for r in rows)
-    heads += ["query p50 ms", "p99 ms"] if queries else []
+    heads += ["query p50 ms", "p99 ms", "CPU ms"] if queries else []
     _print_table(heads, [_row(name, found, measured, clock) for name, found in measured.items()])
-    for row in rows:
-        if "error" in row and not measured.get(row["engine"]):
-            print(f"failed: {_title(row['engine'])}: {row['error']}")
-        if "absent" in row:
-            print(f"absent: {_title(row['engine'])}; install with {row['absent']}")
+    missing = [r for r in rows if "tokens" not in r and r["engine"] not in measured]
+    notes = (
+        f"absent: {_title(r['engine'])}; install with {r['absent']}"
+        if "absent" in r
+        else f"failed: {_title(r['engine'])}: {r['error']}"
+        for r in missing
+    )
+    for note in dict.fromkeys(notes):
+        print(note)
     _print_limits(rows)
     _print_ratios(measured, clock)
 
@@ -46,7 +52,7 @@ def _print_cell(rows: Records, clock: str) -> None:
 def _row(name: str, found: Records, measured: dict[str, Records], clock: str) -> list[str]:
     precision = found[-1]["precision"]
     texts = Spread.of(r["texts"] / r["wall_s"] for r in found)
-    shares = [share for r in found if (share := share_of_limit(r, precision)) is not None]
+    shares = [share for r in found if (share := share_of_limit(r, clock)) is not None]
     cosines = [r["cosine"] for r in found if r["cosine"] is not None]
     row = [
         _title(name),
@@ -60,7 +66,10 @@ def _row(name: str, found: Records, measured: dict[str, Records], clock: str) ->
         f"{min(cosines):.5f}" if cosines else "?",
     ]
     timed = [r for r in found if "query_ms" in r]
-    return [*row, *(f"{ms:.1f}" for ms in percentiles(timed))] if timed else row
+    if timed:
+        row += [f"{ms:.1f}" for ms in percentiles(timed)]
+        row.append(_middle(Spread.of(1e3 * r["query_cpu_s"] / len(r["query_ms"]) for r in timed), ".1f"))
+    return row
 
 
 def _print_limits(rows: Records) -> None:

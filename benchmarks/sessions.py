@@ -3,12 +3,15 @@
 import json
 import os
 import subprocess
+import threading
 from pathlib import Path
 from typing import Any
 
 from roster import ARTIFACTS, EXPORTER, PEERS, ROOT, Contestant
 
 _HERE = Path(__file__).resolve().parent
+_PATIENCE_S = 7200
+"""A worker that has not answered for so long is ended."""
 
 
 class EngineFailure(Exception):  # noqa: N818 - it is a row of the table, not a fault of the benchmark
@@ -49,11 +52,15 @@ class Session:
         """
         if self._process.stdin is None or self._process.stdout is None:
             raise EngineFailure("the worker has no pipes")
+        patience = threading.Timer(_PATIENCE_S, self._process.kill)
+        patience.start()
         try:
             print(json.dumps({"do": do, **arguments}), file=self._process.stdin, flush=True)
             line = self._process.stdout.readline()
         except BrokenPipeError:
             line = ""
+        finally:
+            patience.cancel()
         if not line:
             raise EngineFailure(f"the worker died with status {self._process.wait()}; see {self._log}")
         answer: dict[str, Any] = json.loads(line)

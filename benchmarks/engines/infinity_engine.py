@@ -59,7 +59,6 @@ def load(folder: str, threads: int, *, engine: str = "torch") -> Infinity:
         dtype="float32",
         pooling_method="mean",
         onnx_do_not_prefer_quantized=True,
-        bettertransformer=False,  # optimum 2 no longer has it
         model_warmup=False,
     )
     return Infinity(arguments)

@@ -98,8 +98,10 @@ class Preparer:
             self._look(text, index, request, notices)
         inputs = [add_prefix(text, request.role, self.prompts) for text in checked]
         prepared = Prepared()
-        for offset, ids in enumerate(self.tokenizer.encode(inputs)):
-            index, text = first + offset, checked[offset]
+        unique = {text: position for position, text in enumerate(dict.fromkeys(inputs))}
+        encoded = self.tokenizer.encode(list(unique))  # texts that repeat are tokenised once
+        for offset, model_input in enumerate(inputs):
+            index, text, ids = first + offset, checked[offset], encoded[unique[model_input]]
             if len(ids) <= self.max_tokens:
                 prepared.add(ids, Span(index, 0, len(text)))
                 prepared.usage.append(TokenUsage(len(ids), len(ids), truncated=False))
@@ -139,9 +141,11 @@ class Preparer:
             prepared.usage.append(TokenUsage(len(ids), used, truncated=False))
             return
         keep_end = request.overflow is Overflow.START
-        prefix = self._prefix_tokens(request.role) if keep_end else 0
-        cut = self.tokenizer.cut(ids, self.max_tokens, keep_end=keep_end, prefix_tokens=prefix)
-        prepared.add(cut, self._kept(text, len(ids) - len(cut), request, index))
+        prefix = self._prefix_tokens(request.role)
+        cut = self.tokenizer.cut(ids, self.max_tokens, keep_end=keep_end, prefix_tokens=prefix if keep_end else 0)
+        content = cut[self.tokenizer.leading + prefix : len(cut) - self.tokenizer.trailing]
+        start, end = self._kept(text, content, request)
+        prepared.add(cut, Span(index, start, end))
         prepared.usage.append(TokenUsage(len(ids), len(cut), truncated=True))
         notices.give(
             TruncationWarning,
@@ -152,13 +156,26 @@ class Preparer:
         prefix = self.prompts.of(role).rstrip()
         return len(self.tokenizer.offsets(prefix)) if prefix else 0
 
-    def _kept(self, text: str, dropped: int, request: Request, index: int) -> Span:
-        """Characters of `text` that survive a cut of `dropped` tokens."""
+    def _kept(self, text: str, content: TokenIds, request: Request) -> tuple[int, int]:
+        """Find the characters of `text` that the tokens `content`, its first or last ones, stand for.
+
+        Only as much of the text is tokenised again as it takes.
+        """
+        from_end = request.overflow is Overflow.START
         present = 0 if request.role is Role.RAW else prefix_length(text, self.prompts)
-        offsets = self.tokenizer.offsets(text[present:]) + present
-        if request.overflow is Overflow.START:
-            return Span(index, int(offsets[dropped, 0]), len(text))
-        return Span(index, 0, int(offsets[-dropped - 1, 1]))
+        size = 8 * len(content)
+        while True:
+            low = max(present, len(text) - size) if from_end else present
+            high = len(text) if from_end else min(len(text), present + size)
+            ids, offsets = self.tokenizer.spans(text[low:high])
+            whole = low == present and high == len(text)
+            found = ids[-len(content) :] if from_end else ids[: len(content)]
+            if whole or (len(ids) > len(content) and np.array_equal(found, content)):
+                break
+            size *= 4
+        if from_end:
+            return low + int(offsets[-len(content), 0]), len(text)
+        return 0, low + int(offsets[len(content) - 1, 1])
 
     def _chunk(self, prepared: Prepared, text: str, request: Request, index: int) -> int:
         """Add one row per window and return how many tokens they have in all."""

@@ -46,7 +46,7 @@ def pack_int8(vectors: Floats) -> tuple[npt.NDArray[np.int8], Floats]:
     """
     vectors = np.asarray(vectors, dtype=np.float32)
     peak = np.max(np.abs(vectors), axis=-1, keepdims=True)
-    scales = np.where(peak > 0, peak / 127, 1).astype(np.float32)
+    scales: Floats = np.maximum(peak / 127, np.finfo(np.float32).tiny)
     return np.rint(vectors / scales).astype(np.int8), scales
 
 

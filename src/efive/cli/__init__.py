@@ -2,6 +2,7 @@
 
 import sys
 from importlib import import_module
+from typing import IO, Any
 
 import click
 
@@ -17,8 +18,29 @@ _COMMANDS = {
 }
 
 
+class _Failure(click.ClickException):
+    """One line on stderr, exit code 1."""
+
+    def show(self, file: IO[str] | None = None) -> None:
+        click.echo(f"efive: {self.message}", file=file, err=file is None)
+
+
 class _LazyGroup(click.Group):
     """A group that knows its commands' names and summaries without importing them."""
+
+    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's signature
+        """Run a command; what efive or the system refuses is one line and exit code 1, Ctrl-C is exit code 130."""
+        try:
+            return super().invoke(ctx)
+        except EfiveError as error:
+            raise _Failure(str(error)) from error
+        except BrokenPipeError:
+            raise  # the reader has seen enough: click ends quietly
+        except OSError as error:
+            raise _Failure(str(error)) from error
+        except KeyboardInterrupt:
+            click.echo("efive: interrupted", err=True)
+            sys.exit(130)
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         return list(_COMMANDS)
@@ -41,9 +63,5 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Run the command line; errors that efive raises on purpose are one line and exit code 1."""
-    try:
-        cli(prog_name="efive")
-    except EfiveError as error:
-        click.echo(f"efive: {error}", err=True)
-        sys.exit(1)
+    """Run the command line."""
+    cli(prog_name="efive")

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from efive.cli.options import encoder_options, load_encoder
-from efive.errors import ModelNotFoundError
+from efive.errors import EfiveError, ModelNotFoundError
 
 if TYPE_CHECKING:
     from efive.encoder import Encoder
+    from efive.engines.hardware import Hardware
 
 _SECONDS = 2.0
 _PASSAGE_TOKENS = 120
@@ -32,26 +33,48 @@ def command(as_json: bool, **engine: Any) -> None:  # noqa: ANN401, FBT001
     hardware = detect()
     facts: dict[str, Any] = {
         "processor": hardware.processor,
-        "processors to use": hardware.cpus,
-        "instruction sets": ", ".join(hardware.instruction_sets) or "none that matter",
+        "processors_to_use": hardware.cpus,
+        "instruction_sets": list(hardware.instruction_sets),
         "variant": variant(hardware.instruction_sets),
     }
+    failure: EfiveError | None = None
     try:
         with closing(load_encoder(**engine)) as encoder:
-            facts |= {"engine": encoder.reason, "space": encoder.space.fingerprint}
-            facts |= _speed(encoder)
-    except ModelNotFoundError as error:
-        facts["speed"] = f"not measured: {error}"
-    if as_json:
-        click.echo(json.dumps(facts))
-        return
+            info = encoder.engine_info
+            facts |= {"engine": info.name, "precision": str(info.precision), "device": info.device}
+            facts |= {"reason": encoder.reason, "space": encoder.space.fingerprint} | _speed(encoder)
+    except EfiveError as error:
+        failure = error
+        facts |= _choice(hardware, engine) | {"speed": f"not measured: {error}"}
+    click.echo(json.dumps(facts) if as_json else _for_people(facts))
+    if failure and (engine["model"] or not isinstance(failure, ModelNotFoundError)):
+        raise failure  # what was asked for does not work
+
+
+def _choice(hardware: "Hardware", options: dict[str, Any]) -> dict[str, Any]:
+    """Say what would run an encoder here, without one."""
+    from efive.engines.select import choose
+    from efive.models.architecture import Kind
+
+    try:
+        choice = choose(Kind.BERT, hardware, options["engine"], options["precision"], options["device"])
+    except EfiveError:
+        return {}  # the same error that kept the model from loading, or one that it would meet next
+    return {"engine": choice.engine, "precision": str(choice.precision), "device": choice.device} | {
+        "reason": choice.reason
+    }
+
+
+def _for_people(facts: dict[str, Any]) -> str:
+    lines = []
     for key, value in facts.items():
+        name = key.replace("_", " ") + ":"
         if isinstance(value, dict):
-            click.echo(f"{key}:")
-            for name, inner in value.items():
-                click.echo(f"  {name:<32} {inner}")
+            lines += [name, *(f"  {inner:<32} {each}" for inner, each in value.items())]
         else:
-            click.echo(f"{key + ':':<20} {value}")
+            shown = (", ".join(value) or "none that matter") if isinstance(value, list) else value
+            lines.append(f"{name:<24} {shown}")
+    return "\n".join(lines)
 
 
 def variant(instruction_sets: tuple[str, ...]) -> str:
@@ -74,11 +97,12 @@ def _speed(encoder: "Encoder") -> dict[str, Any]:
         tokens += sum(usage.tokens_used for usage in encoder.embed_passages(passages).usage)
     rate = tokens / (time.perf_counter() - start)
     own = encoder.arithmetic(_PASSAGE_TOKENS)
-    published = {
-        name: f"about {rate * own / member.architecture.arithmetic(_PASSAGE_TOKENS) / _PASSAGE_TOKENS:.1f} passages/s"
+    expected = {
+        name: round(rate * own / member.architecture.arithmetic(_PASSAGE_TOKENS) / _PASSAGE_TOKENS, 1)
         for name, member in FAMILY.items()
     }
     return {
-        "measured": f"{rate:.0f} tokens/s, {rate / _PASSAGE_TOKENS:.0f} passages/s of {_PASSAGE_TOKENS} tokens",
-        "expected, same engine and precision": published,
+        "tokens_per_second": round(rate),
+        "passages_per_second": round(rate / _PASSAGE_TOKENS, 1),
+        f"expected_passages_per_second_of_{_PASSAGE_TOKENS}_tokens": expected,
     }

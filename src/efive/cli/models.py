@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from efive.cli.options import store
-from efive.errors import InputError
+from efive.errors import InputError, ModelFileError
 
 if TYPE_CHECKING:
     from efive.models.store import StoredModel
@@ -125,10 +125,16 @@ def verify(name: str | None) -> None:
     models = store()
     names = [name] if name else [model.name for model in models.list()]
     if not names:
-        raise InputError("no model is stored")
+        raise InputError("no model is stored; `efive models pull` and `efive models import` bring one")
+    damaged = []
     for each in names:
-        with _bytes_bar(models.models / each) as progress:
-            _say("intact", models.verify(each, progress))
+        try:
+            with _bytes_bar(models.models / each) as progress:
+                _say("intact", models.verify(each, progress))
+        except ModelFileError as error:
+            damaged.append(f"{error}. `efive models pull` or `efive models import` brings {each} anew")
+    if damaged:
+        raise ModelFileError("\nefive: ".join(damaged))
 
 
 @command.command()

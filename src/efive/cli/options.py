@@ -56,11 +56,11 @@ def load_encoder(model: str | None, task: str | None, threads: int | None, **eng
     return Encoder.load(store().resolve(model), task=task, threads=threads, **engine)
 
 
-def progress_bar(total: int | None, initial: int = 0) -> "tqdm[Any]":
+def progress_bar(total: int | None, initial: int = 0, unit: str = " texts") -> "tqdm[Any]":
     """Return a progress bar on stderr that appears after a second, and not at all when stderr is no terminal."""
     from tqdm import tqdm
 
-    return tqdm(total=total, initial=initial, unit=" texts", smoothing=0.1, delay=1, dynamic_ncols=True, disable=None)
+    return tqdm(total=total, initial=initial, unit=unit, smoothing=0.1, delay=1, dynamic_ncols=True, disable=None)
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *_place: Any) -> None:  # noqa: ANN401

@@ -1,7 +1,7 @@
 """Writing rows so that a run can stop anywhere and go on: JSONL, Parquet and .npy.
 
-A writer appends to `OUTPUT.part` and says after each block how far it came; `Journal` keeps that beside it,
-with the run's own description. Whatever was written after the last note is cut off when the run goes on.
+A writer appends to `OUTPUT.part` and says after each block how far it came; `Journal` keeps that.
+Whatever was written after the last note is cut off when the run goes on.
 """
 
 import json
@@ -15,6 +15,7 @@ from typing import Any, BinaryIO, Protocol
 
 import numpy as np
 
+from efive.cli.journal import part_of
 from efive.errors import InputError
 
 Row = dict[str, Any]
@@ -40,62 +41,30 @@ class Writer(Protocol):
         """Put the complete output in its place."""
 
 
-def open_writer(output: Path | None, form: str | None, reached: int, value: Value) -> Writer:
-    """Return the writer for `output` (None is stdout), going on from `reached`."""
+def format_of(output: Path | None, form: str | None) -> str:
+    """Return the format of `output` (None is stdout), which `form` states or its suffix tells.
+
+    Raises:
+        InputError: if neither does.
+    """
     if output is None:
         if form not in {None, "jsonl"}:
             raise InputError(f"{form} cannot be written to stdout; name a file with --output")
-        return _Stdout()
+        return "jsonl"
     known = form or output.suffix.lower().lstrip(".")
+    known = "jsonl" if known == "ndjson" else known
     if known not in FORMATS:
-        raise InputError(f"{output}: cannot tell the format; use .jsonl, .parquet or .npy, or --to")
-    if known == "npy":
+        raise InputError(f"{output}: cannot tell the format; end its name in .jsonl, .parquet or .npy, or use --to")
+    return known
+
+
+def open_writer(output: Path | None, form: str, reached: int, value: Value) -> Writer:
+    """Return the writer for `output` (None is stdout) in the format `form`, going on from `reached`."""
+    if output is None:
+        return _Stdout()
+    if form == "npy":
         return _Npy(output, reached, value)
-    return _JsonLines(output, reached) if known == "jsonl" else _Parquet(output, reached)
-
-
-class Journal:
-    """How far a run came, kept in `OUTPUT.progress.json` from block to block."""
-
-    def __init__(self, output: Path, run: dict[str, Any]) -> None:
-        self._file = output.with_name(output.name + ".progress.json")
-        self._run = run
-        self.records = 0
-        """Records done."""
-        self.reached = 0
-        """How far the writer came."""
-
-    def resume(self) -> None:
-        """Take up an earlier run's notes, if there are any.
-
-        Raises:
-            InputError: if they are of a run with other input or options.
-        """
-        try:
-            noted = json.loads(self._file.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            return
-        except ValueError:
-            raise InputError(f"{self._file} is damaged; delete it to begin anew") from None
-        if changed := [key for key, value in self._run.items() if noted["run"].get(key) != value]:
-            raise InputError(
-                f"{self._file} is of a run with another {', '.join(changed)}; "
-                "delete it, or use --restart, to begin anew"
-            )
-        self.records, self.reached = noted["records"], noted["reached"]
-
-    def note(self, records: int, reached: int) -> None:
-        """Note that `records` more records are safe on disk."""
-        self.records += records
-        self.reached = reached
-        state = {"run": self._run, "records": self.records, "reached": self.reached}
-        draft = self._file.with_suffix(".tmp")
-        draft.write_text(json.dumps(state), encoding="utf-8")
-        draft.replace(self._file)
-
-    def clear(self) -> None:
-        """Forget the notes."""
-        self._file.unlink(missing_ok=True)
+    return _JsonLines(output, reached) if form == "jsonl" else _Parquet(output, reached, value)
 
 
 def _json_lines(rows: Iterable[Row]) -> bytes:
@@ -116,9 +85,15 @@ class _Stdout:
         """Nothing to do: the lines are out."""
 
 
+def _unfit(part: Path) -> InputError:
+    return InputError(f"{part} is not what the notes beside it say: it was altered. Use --restart to begin anew")
+
+
 def _open_part(output: Path, size: int) -> tuple[Path, BinaryIO]:
     """Open `OUTPUT.part` for appending after its first `size` bytes."""
-    part = output.with_name(output.name + ".part")
+    part = part_of(output)
+    if size and (not part.is_file() or part.stat().st_size < size):
+        raise _unfit(part)
     part.touch()
     file = part.open("r+b")
     file.truncate(size)
@@ -155,7 +130,9 @@ class _Npy:
 
     def __init__(self, output: Path, reached: int, value: Value) -> None:
         self._output = output
-        self._part, self._file = _open_part(output, max(reached, self._HEADER))
+        self._part, self._file = _open_part(output, reached)
+        if not reached:
+            self._file.write(bytes(self._HEADER))
         self._value = value
 
     def append(self, rows: list[Row]) -> int:
@@ -172,19 +149,27 @@ class _Npy:
         text = described.ljust(self._HEADER - 11) + "\n"
         self._file.seek(0)
         self._file.write(b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text.encode("latin1"))
+        _settle(self._file)
         self._file.close()
         self._part.replace(self._output)
 
 
 class _Parquet:
-    """A folder of part files, joined at the end; `reached` is the number of complete parts."""
+    """A folder of part files, joined at the end; `reached` is the number of complete parts.
 
-    def __init__(self, output: Path, reached: int) -> None:
+    Ids are integers if all of them are, else strings.
+    """
+
+    def __init__(self, output: Path, reached: int, value: Value) -> None:
         self._output = output
-        self._folder = output.with_name(output.name + ".part")
+        self._value = value
+        self._folder = part_of(output)
         self._folder.mkdir(exist_ok=True)
         self._parts = reached
-        for stray in self._files()[reached:]:
+        files = self._files()
+        if [file.name for file in files[:reached]] != [f"{n:09d}.parquet" for n in range(reached)]:
+            raise _unfit(self._folder)
+        for stray in files[reached:]:
             stray.unlink()
 
     def _files(self) -> list[Path]:
@@ -199,8 +184,11 @@ class _Parquet:
                 return pa.array(values)
             return pa.FixedSizeListArray.from_arrays(pa.array(np.concatenate(values), pa.float32()), len(values[0]))
 
-        columns = {key: column([row[key] for row in rows]) for key in rows[0]}
-        pq.write_table(pa.table(columns), self._folder / f"{self._parts:09d}.parquet")
+        columns = {key: column([row[key] for row in rows]) for key in rows[0] if key != "id"}
+        table = pa.table({"id": _ids([row["id"] for row in rows]), **columns})
+        with (self._folder / f"{self._parts:09d}.parquet").open("wb") as file:
+            pq.write_table(table, file)
+            _settle(file)
         self._parts += 1
         return self._parts
 
@@ -209,10 +197,22 @@ class _Parquet:
         import pyarrow.parquet as pq
 
         files = self._files()
+        kind = pa.list_(pa.float32(), self._value.size) if self._value.size else pa.float64()
+        schema = pa.schema([("id", pa.int64()), (self._value.key, kind)])
+        for number, file in enumerate(files):
+            found = pq.read_schema(file)
+            if number == 0 or found.field("id").type == pa.string():
+                schema = found
         draft = self._folder / "joined"
-        schema = pq.read_schema(files[0]) if files else pa.schema([])
         with pq.ParquetWriter(draft, schema) as writer:
             for file in files:
-                writer.write_table(pq.read_table(file))
+                writer.write_table(pq.read_table(file).cast(schema))
         draft.replace(self._output)
         shutil.rmtree(self._folder)
+
+
+def _ids(ids: list[str | int]) -> Any:  # noqa: ANN401 - pyarrow has no types
+    import pyarrow as pa
+
+    plain = all(type(each) is int and -(2**63) <= each < 2**63 for each in ids)
+    return pa.array(ids, pa.int64()) if plain else pa.array([str(each) for each in ids], pa.string())

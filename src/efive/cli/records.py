@@ -13,7 +13,9 @@ from efive.errors import InputError
 
 FORMATS = ("text", "jsonl", "parquet")
 _SUFFIXES = {".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet", ".pq": "parquet"}
+_UNCLEAR = (".json", ".csv", ".npy", ".gz", ".zst", ".bz2", ".xz", ".zip", ".xlsx", ".pdf", ".docx")
 _IDS = ("id", "_id")
+_BOM = b"\xef\xbb\xbf"
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +23,10 @@ class Record:
     """Some texts of one line or row."""
 
     id: str | int
-    """The record's own id if it has one, else its 0-based number."""
+    """The record's own `id` or `_id` if it has one, else its 0-based number in the input; invalid ones count."""
     texts: tuple[str, ...]
+    place: str
+    """Where it is in the input, for people."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,34 +45,45 @@ class Source:
     def of(cls, path: str | None, form: str | None, fields: tuple[str, ...], *, skip_invalid: bool) -> "Source":
         """Describe a source from command-line arguments; `-` or no path is stdin."""
         file = None if path in {None, "-"} else Path(str(path))
-        if file is not None and not file.is_file():
-            raise InputError(f"{file} is no file")
+        if file is not None and file.is_dir():
+            raise InputError(f"{file} is a folder; name one file")
+        if file is not None and not file.exists():
+            raise InputError(f"{file} does not exist; for a text instead of a file, see --help")
+        if file is not None and not form and file.suffix.lower() in _UNCLEAR:
+            raise InputError(
+                f"{file}: {file.suffix} is no format that efive reads. If each of its lines is a JSON value, use "
+                "--from jsonl; if each line is a text, --from text; else convert it to .txt, .jsonl or .parquet"
+            )
         known = form or (_SUFFIXES.get(file.suffix.lower(), "text") if file else "text")
-        if known == "parquet" and file is None:
-            raise InputError("Parquet cannot be read from a pipe; give the file's path")
         report = (lambda what: click.echo(f"efive: skipped {what}", err=True)) if skip_invalid else None
-        return cls(file, known, fields, report)
+        source = cls(file, known, fields, report)
+        if known == "parquet" and source.file is None:
+            raise InputError("Parquet cannot be read from a pipe; give the file's path")
+        return source
 
     def __str__(self) -> str:
         return str(self.path) if self.path else "stdin"
 
+    @property
+    def file(self) -> Path | None:
+        """The file, if the input can be read again: None for stdin and named pipes."""
+        return self.path if self.path and self.path.is_file() else None
+
     def state(self) -> dict[str, Any] | None:
-        """Return what tells whether the input is still the same, or None for stdin."""
-        if self.path is None:
+        """Return what tells whether the input is still the same, or None for input that comes only once."""
+        if self.file is None:
             return None
-        stat = self.path.stat()
-        described = {"path": str(self.path.resolve()), "bytes": stat.st_size, "modified": stat.st_mtime_ns}
-        return described | {"format": self.format, "fields": list(self.fields)}
+        stat = self.file.stat()
+        described = {"input": str(self.file.resolve()), "input size": stat.st_size, "time of change": stat.st_mtime_ns}
+        return described | {"input format": self.format, "field": ", ".join(self.fields)}
 
     def count(self) -> int | None:
-        """Return how many records there are, where that can be told without reading them; for progress."""
-        if self.path is None:
+        """Return how many records there are, where that can be told; for progress, so only on a terminal."""
+        if self.file is None or not sys.stderr.isatty():
             return None
         if self.format == "parquet":
-            import pyarrow.parquet as pq
-
-            return int(pq.ParquetFile(self.path).metadata.num_rows)
-        with self.path.open("rb") as file:
+            return int(self._open_parquet().metadata.num_rows)
+        with self.file.open("rb") as file:
             return sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 22), b""))
 
     def read(self) -> Iterator[Record]:
@@ -83,14 +98,14 @@ class Source:
         parse = self._json if self.format == "jsonl" else self._text
         number = 0
         for line_number, raw in enumerate(self._lines(), 1):
+            if self.format == "jsonl" and not raw.strip():
+                continue  # a blank line is no record
+            place = f"line {line_number}"
             try:
-                record = parse(raw, number)
+                yield parse(raw, number, place)
             except InputError as error:
-                self._invalid(f"{self}, line {line_number}: {error}")
-                continue
-            if record is not None:
-                yield record
-                number += 1
+                self._invalid(f"{self}, {place}: {error}")
+            number += 1
 
     def _invalid(self, what: str) -> None:
         if self.skip is None:
@@ -99,55 +114,89 @@ class Source:
 
     def _lines(self) -> Iterator[bytes]:
         if self.path is None:
-            yield from sys.stdin.buffer
+            if sys.stdin.isatty():
+                click.echo("efive: reading from the terminal, one text a line; Ctrl-D ends", err=True)
+            yield from _without_bom(sys.stdin.buffer)
             return
-        file: BinaryIO
         with self.path.open("rb") as file:
-            yield from file
+            yield from _without_bom(file)
 
-    def _text(self, raw: bytes, number: int) -> Record | None:
-        line = _decode(raw).rstrip("\r\n")
+    def _text(self, raw: bytes, number: int, place: str) -> Record:
+        line = _decode(raw).removesuffix("\n").removesuffix("\r")
         if len(self.fields) == 1:
-            return Record(number, (line,))
+            return Record(number, (line,), place)
         columns = line.split("\t")
         if len(columns) != len(self.fields):
             raise InputError(f"{len(columns)} tab-separated columns where {len(self.fields)} are needed")
-        return Record(number, tuple(columns))
+        return Record(number, tuple(columns), place)
 
-    def _json(self, raw: bytes, number: int) -> Record | None:
-        if not raw.strip():
-            return None  # a blank line at the end of a file is no record
+    def _json(self, raw: bytes, number: int, place: str) -> Record:
         try:
-            value = json.loads(_decode(raw))
-        except ValueError as error:
-            raise InputError(f"broken JSON: {error}") from None
+            value = json.loads(_decode(raw.rstrip(b"\r\n")))
+        except json.JSONDecodeError as error:
+            raise InputError(f"broken JSON: {error.msg} at column {error.colno}") from None
+        except RecursionError:
+            raise InputError("JSON nested too deeply") from None
+        except InputError:
+            raise
+        except ValueError as error:  # a number of thousands of digits
+            raise InputError(f"unusable JSON: {error}") from None
         if isinstance(value, str) and len(self.fields) == 1:
-            return Record(number, (value,))
+            return Record(number, (_encodable(value, "the text"),), place)
         if not isinstance(value, dict):
-            raise InputError(f"a JSON {type(value).__name__} where an object is needed")
-        return _record(value, self.fields, number)
+            raise InputError(f"{_shown(value)} where a JSON object is needed")
+        return self._record(value, number, place)
 
-    def _parquet(self) -> Iterator[Record]:
+    def _open_parquet(self) -> Any:  # noqa: ANN401 - pyarrow has no types
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        assert self.path is not None
         try:
-            file = pq.ParquetFile(self.path)
-        except pa.ArrowInvalid as error:
+            return pq.ParquetFile(self.path)
+        except (pa.ArrowException, OSError) as error:
             raise InputError(f"{self.path} is no readable Parquet file: {error}") from None
+
+    def _parquet(self) -> Iterator[Record]:
+        import pyarrow as pa
+
+        file = self._open_parquet()
         names = file.schema_arrow.names
         if missing := [field for field in self.fields if field not in names]:
-            raise InputError(f"{self.path} has no column {missing[0]!r}; its columns are {', '.join(names)}")
-        columns = [*self.fields, *[name for name in _IDS if name in names]]
+            raise InputError(
+                f"{self.path} has no column {missing[0]!r}; its columns are {', '.join(names)}. "
+                f"Name another with {self._option}"
+            )
+        columns = list(dict.fromkeys([*self.fields, *[name for name in _IDS if name in names]]))
         row = 0
-        for batch in file.iter_batches(batch_size=1024, columns=columns):
-            for values in batch.to_pylist():
-                try:
-                    yield _record(values, self.fields, row)
-                except InputError as error:
-                    self._invalid(f"{self.path}, row {row}: {error}")
-                row += 1
+        try:
+            for batch in file.iter_batches(batch_size=1024, columns=columns):
+                for values in batch.to_pylist():
+                    place = f"row {row}"
+                    try:
+                        yield self._record(values, row, place)
+                    except InputError as error:
+                        self._invalid(f"{self.path}, {place}: {error}")
+                    row += 1
+        except (pa.ArrowException, OSError) as error:
+            raise InputError(f"{self.path} is damaged after row {row}: {error}") from None
+
+    @property
+    def _option(self) -> str:
+        return "--field" if len(self.fields) == 1 else "--fields"
+
+    def _record(self, values: dict[str, Any], number: int, place: str) -> Record:
+        texts = []
+        for field in self.fields:
+            if field not in values:
+                have = ", ".join(values) or "none"
+                raise InputError(f"no field {field!r}; its fields: {have}. Name another with {self._option}")
+            if not isinstance(values[field], str):
+                raise InputError(f"field {field!r} is {_shown(values[field])}, not a string")
+            texts.append(_encodable(values[field], f"field {field!r}"))
+        own = next((values[name] for name in _IDS if values.get(name) is not None), number)
+        if type(own) not in {str, int}:
+            raise InputError(f"its id is {_shown(own)}, neither a string nor an integer")
+        return Record(_encodable(own, "its id") if isinstance(own, str) else own, tuple(texts), place)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,13 +204,14 @@ class Given:
     """Texts given on the command line."""
 
     texts: tuple[str, ...]
+    file: Path | None = None
 
     def __str__(self) -> str:
         return "--text"
 
     def state(self) -> dict[str, Any]:
         """Return what tells whether the input is still the same."""
-        return {"texts": list(self.texts)}
+        return {"--text": list(self.texts)}
 
     def count(self) -> int:
         """Return how many records there are."""
@@ -170,27 +220,34 @@ class Given:
     def read(self) -> Iterator[Record]:
         """Yield the records in order."""
         for number, text in enumerate(self.texts):
-            yield Record(number, (text,))
+            yield Record(number, (text,), f"number {number + 1}")
+
+
+def _without_bom(file: BinaryIO) -> Iterator[bytes]:
+    for number, line in enumerate(file):
+        bare = line.removeprefix(_BOM) if number == 0 else line
+        if bare:
+            yield bare
 
 
 def _decode(raw: bytes) -> str:
     try:
-        return raw.decode("utf-8-sig")
+        return raw.decode()
     except UnicodeDecodeError as error:
-        raise InputError(f"byte {error.start} is not UTF-8") from None
+        raise InputError(
+            f"byte {error.start} (0x{raw[error.start]:02x}) is not UTF-8; `iconv -t UTF-8` converts files"
+        ) from None
 
 
-def _record(values: dict[str, Any], fields: tuple[str, ...], number: int) -> Record:
-    texts = []
-    for field in fields:
-        if field not in values:
-            raise InputError(f"no field {field!r}; it has {', '.join(values) or 'none'}. --field names another")
-        if not isinstance(values[field], str):
-            raise InputError(f"field {field!r} is {json.dumps(values[field])[:40]}, not a string")
-        try:
-            values[field].encode()
-        except UnicodeEncodeError:
-            raise InputError(f"field {field!r} has a lone surrogate: it was written with a wrong encoding") from None
-        texts.append(values[field])
-    own = next((values[name] for name in _IDS if isinstance(values.get(name), (str, int))), number)
-    return Record(own, tuple(texts))
+def _encodable(text: str, what: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        found = f"\\u{ord(text[error.start]):04x} at character {error.start}"
+        raise InputError(f"{what} has a lone surrogate ({found}): it was written with a wrong encoding") from None
+    return text
+
+
+def _shown(value: object) -> str:
+    text = json.dumps(value, ensure_ascii=True, default=str)
+    return text if len(text) <= 40 else text[:40] + "…"

@@ -10,6 +10,7 @@ import click
 import numpy as np
 
 from efive.cli import outputs
+from efive.cli.journal import Journal, check_output
 from efive.cli.options import encoder_options, load_encoder, progress_bar
 from efive.cli.records import FORMATS, Record, Source
 from efive.errors import InputError
@@ -32,15 +33,17 @@ _BLOCK = 1024
     type=click.Path(path_type=Path, dir_okay=False),
     help="With --pairs: a .jsonl, .parquet or .npy file.",
 )
+@click.option("--restart", is_flag=True, help="Begin anew: replace the output, forget an interrupted run.")
 @click.option("--skip-invalid", is_flag=True, help="Leave broken records out, naming each on stderr.")
 @encoder_options
-def command(
+def command(  # noqa: PLR0913, PLR0917 - one parameter per option
     texts: tuple[str, ...],
     pairs: str | None,
     form: str | None,
     fields: str,
     search: bool,  # noqa: FBT001
     output: Path | None,
+    restart: bool,  # noqa: FBT001
     skip_invalid: bool,  # noqa: FBT001
     **engine: Any,  # noqa: ANN401
 ) -> None:
@@ -54,26 +57,30 @@ def command(
         raise InputError(f"--fields needs two names with a comma between them, not {fields!r}")
     if bool(pairs) == bool(texts) or len(texts) == 1:
         raise InputError("give at least two texts, or a file of pairs with --pairs")
-    with closing(load_encoder(**engine)) as encoder:
-        if texts:
+    if texts:
+        if output:
+            raise InputError("--output goes with --pairs; redirect stdout for texts given on the command line")
+        with closing(load_encoder(**engine)) as encoder:
             _compare(encoder, texts, search=search)
-            return
-        source = Source.of(pairs, form, names, skip_invalid=skip_invalid)
-        described = {"input": source.state(), "search": search, "space": encoder.space.fingerprint}
-        journal = outputs.Journal(output, described) if output else None
-        if journal:
-            journal.resume()
-        done = journal.records if journal else 0
-        writer = outputs.open_writer(output, None, journal.reached if journal else 0, outputs.Value("similarity", 0))
-        with progress_bar(source.count(), done) as bar:
-            for rows in _pairs(encoder, source, done, search=search):
-                reached = writer.append(rows)
-                bar.update(len(rows))
-                if journal:
-                    journal.note(len(rows), reached)
-        writer.finish()
-        if journal:
+        return
+    form_out = outputs.format_of(output, None)
+    source = Source.of(pairs, form, names, skip_invalid=skip_invalid)
+    check_output(output, source.file, restart=restart)
+    with closing(load_encoder(**engine)) as encoder:
+        settings = {"search": search, "output format": form_out, "space": encoder.space.fingerprint}
+        state = source.state()
+        journal = Journal(output, None if state is None else state | settings)
+        journal.begin(restart=restart)
+        writer = outputs.open_writer(output, form_out, journal.reached, outputs.Value("similarity", 0))
+        with journal.interruptible():
+            with progress_bar(source.count(), journal.records, " pairs") as bar:
+                for rows in _pairs(encoder, source, journal.records, search=search):
+                    journal.note(len(rows), writer.append(rows))
+                    bar.update(len(rows))
+            writer.finish()
             journal.clear()
+        if output:
+            click.echo(f"efive: {journal.records} pairs in {output}, space {encoder.space.fingerprint}", err=True)
 
 
 def _compare(encoder: "Encoder", texts: tuple[str, ...], *, search: bool) -> None:
@@ -85,9 +92,19 @@ def _compare(encoder: "Encoder", texts: tuple[str, ...], *, search: bool) -> Non
 
 
 def _pairs(encoder: "Encoder", source: Source, skip: int, *, search: bool) -> Iterator[list[outputs.Row]]:
-    records = islice(source.read(), skip, None)
-    while block := list(islice(records, _BLOCK)):
+    """Yield scored blocks of pairs; a pair that cannot be used ends the run after all that come before it."""
+    records, broken = islice(source.read(), skip, None), None
+    while broken is None:
+        block: list[Record] = []
+        try:
+            block.extend(islice(records, _BLOCK))  # keeps what came before an error
+        except InputError as error:
+            broken = error
+        if not block:
+            break
         yield _score(encoder, block, "passage" if search else "query")
+    if broken:
+        raise broken
 
 
 def _score(encoder: "Encoder", block: list[Record], role: str) -> list[outputs.Row]:

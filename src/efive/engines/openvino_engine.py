@@ -40,7 +40,7 @@ class OpenVinoEngine:
         compiled = ov.Core().compile_model(
             build(architecture, checkpoint.tensors, int8=precision is Precision.INT8),
             "CPU",
-            _properties(precision, hardware, threads),
+            _properties(precision, hardware, threads, architecture.hidden),
         )
         self._weights = (
             sum(
@@ -92,7 +92,7 @@ class OpenVinoEngine:
         del self._compiled
 
 
-def _properties(precision: Precision, hardware: Hardware, threads: int) -> dict[Any, Any]:
+def _properties(precision: Precision, hardware: Hardware, threads: int, hidden: int) -> dict[Any, Any]:
     low = ov.Type.bf16 if hardware.native_bf16 else ov.Type.f32
     if precision is Precision.BF16 and not hardware.native_bf16:
         raise EngineError(
@@ -102,7 +102,8 @@ def _properties(precision: Precision, hardware: Hardware, threads: int) -> dict[
     properties: dict[Any, Any] = {
         hint.inference_precision: ov.Type.f32 if precision is Precision.FP32 else low,
         props.inference_num_threads: threads,
-        props.num_streams: threads,
+        # Small models run best one thread a stream; larger ones share threads, so that one query is fast too.
+        props.num_streams: max(1, threads // max(1, hidden // 384)),
         hint.enable_cpu_pinning: False,
     }
     if precision is Precision.INT8:

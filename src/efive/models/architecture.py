@@ -77,29 +77,24 @@ class Architecture:
         try:
             architecture = cls(
                 kind=kind,
-                layers=int(config["num_hidden_layers"]),
-                hidden=int(config["hidden_size"]),
-                heads=int(config["num_attention_heads"]),
-                feed_forward=int(config["intermediate_size"]),
-                vocabulary=int(config["vocab_size"]),
-                positions=int(config["max_position_embeddings"]),
-                norm_eps=float(config["rms_norm_eps" if kind is Kind.MISTRAL else "layer_norm_eps"]),
+                layers=_whole(config, "num_hidden_layers"),
+                hidden=_whole(config, "hidden_size"),
+                heads=_whole(config, "num_attention_heads"),
+                feed_forward=_whole(config, "intermediate_size"),
+                vocabulary=_whole(config, "vocab_size"),
+                positions=_whole(config, "max_position_embeddings"),
+                norm_eps=_real(config, "rms_norm_eps" if kind is Kind.MISTRAL else "layer_norm_eps"),
                 **_special(kind, config),
             )
         except KeyError as missing:
             raise ModelError(f"config.json lacks {missing}, which a {kind} encoder needs") from None
-        except (TypeError, ValueError) as error:
-            raise ModelError(f"config.json has a value of the wrong type: {error}") from None
-        if architecture.hidden % architecture.heads:
-            raise ModelError(
-                f"config.json: {architecture.hidden} hidden units do not divide by {architecture.heads} heads"
-            )
+        _refuse_misfits(architecture, config)
         return architecture
 
     def to_config(self) -> dict[str, Any]:
         """Return the transformers configuration of this shape."""
         shared: dict[str, Any] = {
-            "architectures": [{Kind.BERT: "BertModel", Kind.XLM_R: "XLMRobertaModel"}.get(self.kind, "MistralModel")],
+            "architectures": [_TRANSFORMERS_CLASS[self.kind]],
             "model_type": str(self.kind),
             "num_hidden_layers": self.layers,
             "hidden_size": self.hidden,
@@ -145,16 +140,45 @@ def _kind(config: dict[str, Any]) -> Kind:
 def _special(kind: Kind, config: dict[str, Any]) -> dict[str, Any]:
     """Fields that only one side of the family has."""
     if kind is Kind.MISTRAL:
-        rope = config.get("rope_parameters") or {}
+        rope = config if config.get("rope_theta") is not None else config.get("rope_parameters") or {}
+        window = "max_position_embeddings" if config.get("sliding_window", 0) is None else "sliding_window"
         return {
-            "kv_heads": int(config["num_key_value_heads"]),
-            "pad_id": int(config.get("pad_token_id") or 2),
-            "rope_theta": float(config.get("rope_theta") or rope["rope_theta"]),
-            "sliding_window": int(config.get("sliding_window") or config["max_position_embeddings"]),
+            "kv_heads": _whole(config, "num_key_value_heads"),
+            "pad_id": _pad_id(config, 2),
+            "rope_theta": _real(rope, "rope_theta"),
+            "sliding_window": _whole({"sliding_window": 4096} | config, window),
         }
-    pad_id = config.get("pad_token_id")
-    default = 1 if kind is Kind.XLM_R else 0
-    return {"token_types": int(config["type_vocab_size"]), "pad_id": default if pad_id is None else int(pad_id)}
+    pad_id = _pad_id(config, 1 if kind is Kind.XLM_R else 0)
+    return {"token_types": _whole(config, "type_vocab_size"), "pad_id": pad_id}
+
+
+def _pad_id(config: dict[str, Any], default: int) -> int:
+    return default if config.get("pad_token_id") is None else _whole(config, "pad_token_id", least=0)
+
+
+def _whole(config: dict[str, Any], key: str, least: int = 1) -> int:
+    value = config[key]
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise ModelError(f"config.json says {key} {value!r}; that must be a whole number, at least {least}")
+    return value
+
+
+def _real(config: dict[str, Any], key: str) -> float:
+    value = config[key]
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1e30:
+        raise ModelError(f"config.json says {key} {value!r}; that must be a positive number")
+    return float(value)
+
+
+def _refuse_misfits(a: Architecture, config: dict[str, Any]) -> None:
+    if a.hidden % a.heads:
+        raise ModelError(f"config.json: hidden_size {a.hidden} does not divide by num_attention_heads {a.heads}")
+    if a.kv_heads and a.heads % a.kv_heads:
+        raise ModelError(f"config.json: {a.heads} heads do not divide by num_key_value_heads {a.kv_heads}")
+    if (config.get("head_dim") or a.head_dim) != a.head_dim:
+        raise ModelError(f"config.json says head_dim {config['head_dim']!r}; hidden_size asks for {a.head_dim}")
+    if a.longest < 1:
+        raise ModelError(f"config.json: max_position_embeddings {a.positions} holds no token")
 
 
 def _refuse_variants(kind: Kind, config: dict[str, Any]) -> None:
@@ -166,6 +190,10 @@ def _refuse_variants(kind: Kind, config: dict[str, Any]) -> None:
     for key, value in expected.items():
         if config.get(key, value) != value:
             raise ModelError(f"config.json says {key} {config[key]!r}; E5 encoders have {value!r}")
+    for key in ("rope_scaling", "rope_parameters"):
+        rope = config.get(key) or {}
+        if not isinstance(rope, dict) or rope.get("rope_type", rope.get("type", "default")) != "default":
+            raise ModelError(f"config.json says {key} {rope!r}; E5 encoders have rotary positions as they are")
 
 
 def _bert_tensors(a: Architecture) -> dict[str, tuple[int, ...]]:

@@ -5,15 +5,18 @@ A bundle is a zip archive without compression (weights do not compress) whose fi
 
 import hashlib
 import json
+import lzma
 import shutil
+import struct
 import tempfile
 import zipfile
+import zlib
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from efive.errors import InputError, ModelFileError
+from efive.errors import EfiveError, InputError, ModelFileError
 from efive.models import checkpoint
-from efive.models.store import MANIFEST, ModelStore, Progress, StoredModel, describe_files
+from efive.models.store import MANIFEST, ModelStore, Progress, StoredModel, check_manifest, describe_files
 
 _FORMAT = 1
 _BLOCK = 1 << 22
@@ -57,6 +60,8 @@ def import_bundle(
     Raises:
         ModelFileError: naming the file that is missing, torn, altered or not in the manifest.
     """
+    if not bundle.is_file():
+        raise InputError(f"{bundle} does not exist, or is no file")
     try:
         with zipfile.ZipFile(bundle) as archive:
             manifest = _manifest(archive, bundle)
@@ -69,24 +74,30 @@ def import_bundle(
                 )
             finally:
                 shutil.rmtree(staging, ignore_errors=True)
-    except FileNotFoundError:
-        raise InputError(f"{bundle} does not exist") from None
-    except (zipfile.BadZipFile, EOFError) as error:
+    except EfiveError:
+        raise
+    # A damaged archive directory makes zipfile raise whatever it stumbles over: unknown methods, encryption, names.
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError, ValueError, struct.error) as error:
         raise ModelFileError(f"{bundle} is torn or no bundle of efive: {error}") from None
 
 
 def _manifest(archive: zipfile.ZipFile, bundle: Path) -> dict[str, Any]:
     try:
         manifest: dict[str, Any] = json.loads(archive.read(MANIFEST))
-        found, files = manifest["bundle"], manifest["files"]
-        _ = manifest["name"], manifest["source"], manifest["revision"]
-    except (KeyError, ValueError, TypeError):
+        found, _ = manifest["bundle"], str.strip(manifest["name"])
+    except (KeyError, ValueError, TypeError, RecursionError):
         raise ModelFileError(f"{bundle} is no bundle of efive: it has no readable {MANIFEST}") from None
     if found != _FORMAT:
         raise ModelFileError(f"{bundle} has bundle format {found}; this version of efive reads {_FORMAT}")
+    try:
+        check_manifest(manifest)
+    except (KeyError, ValueError, TypeError) as error:
+        raise ModelFileError(f"{bundle} has a broken {MANIFEST}: {error!r}") from None
+    files = manifest["files"]
     for relative in files:
         path = PurePosixPath(relative)
-        if path.is_absolute() or ".." in path.parts or "\\" in relative or ":" in relative:
+        plain = path.parts and str(path) == relative and not set(relative) & set("\\:\0")
+        if not plain or path.is_absolute() or ".." in path.parts:
             raise ModelFileError(f"{bundle} holds {relative!r}, which would leave the model's folder")
     if extra := sorted(set(archive.namelist()) - set(files) - {MANIFEST}):
         raise ModelFileError(f"{bundle} holds {extra[0]!r}, which its manifest does not list")

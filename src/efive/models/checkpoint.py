@@ -108,15 +108,18 @@ def read(folder: Path) -> Checkpoint:
     )
 
 
-def _read_json(path: Path, *, optional: bool = False) -> Any:  # noqa: ANN401 - JSON is untyped
+def _read_json(path: Path, *, optional: bool = False, kind: type = dict) -> Any:  # noqa: ANN401 - JSON is untyped
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         if optional:
-            return {}
+            return kind()
         raise ModelFileError(f"{path} is missing") from None
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, RecursionError) as error:
         raise ModelFileError(f"{path} is no readable JSON: {error}") from None
+    if not isinstance(content, kind):
+        raise ModelFileError(f"{path} holds a {type(content).__name__} where a {kind.__name__} belongs")
+    return content
 
 
 def _open_weights(folder: Path) -> dict[str, Tensor]:
@@ -126,8 +129,10 @@ def _open_weights(folder: Path) -> dict[str, Tensor]:
             continue
         files = [path]
         if path.suffix == ".json":
-            listed: dict[str, str] = _read_json(path).get("weight_map", {})
-            files = [folder / _inside(shard, path) for shard in sorted(set(listed.values()))]
+            listed = _read_json(path).get("weight_map")
+            if not isinstance(listed, dict) or not listed:
+                raise ModelFileError(f"{path} has no weight_map")
+            files = [folder / _inside(shard, path) for shard in sorted(set(map(str, listed.values())))]
         found: dict[str, Tensor] = {}
         for file in files:
             found |= open_safetensors(file) if file.suffix == ".safetensors" else open_pickled(file)
@@ -136,8 +141,8 @@ def _open_weights(folder: Path) -> dict[str, Tensor]:
 
 
 def _inside(shard: str, index: Path) -> str:
-    if Path(shard).name != shard:
-        raise ModelFileError(f"{index} names {shard!r}, which is not a file beside it")
+    if Path(shard).name != shard or "\\" in shard or Path(shard).suffix not in {".safetensors", ".bin"}:
+        raise ModelFileError(f"{index} names {shard!r}, which is no weights file beside it")
     return shard
 
 
@@ -162,22 +167,26 @@ def _checked(architecture: Architecture, found: dict[str, Tensor], folder: Path)
 
 def _pooling(folder: Path, architecture: Architecture) -> tuple[str, bool]:
     default = "last" if architecture.kind is Kind.MISTRAL else "mean"
-    modules = _read_json(folder / "modules.json", optional=True) or []
+    modules = _read_json(folder / "modules.json", optional=True, kind=list)
     if not modules:
         return default, True
-    kinds = {str(module["type"]).rsplit(".", 1)[-1]: str(module["path"]) for module in modules}
+    try:
+        kinds = {str(module["type"]).rsplit(".", 1)[-1]: str(module["path"]) for module in modules}
+    except (TypeError, KeyError):
+        raise ModelFileError(f"{folder}/modules.json is no list of modules with type and path") from None
     if unknown := set(kinds) - {"Transformer", "Pooling", "Normalize"}:
         raise ModelError(f"{folder}/modules.json has {', '.join(sorted(unknown))}, which no E5 model has")
     file = folder / kinds.get("Pooling", "1_Pooling") / "config.json"
     pooling = _read_json(file, optional="Pooling" not in kinds)
     names = {"mean": "mean", "mean_tokens": "mean", "lasttoken": "last"}
-    stated = [pooling["pooling_mode"]] if "pooling_mode" in pooling else []
+    newer = pooling.get("pooling_mode", [])
+    stated = [str(mode) for mode in (newer if isinstance(newer, list) else [newer])]
     stated += [
         key.removeprefix("pooling_mode_")
         for key, on in pooling.items()
         if key.startswith("pooling_mode_") and on is True
     ]
-    if any(mode not in names for mode in stated) or len(stated) > 1:
+    if len({names.get(mode, mode) for mode in stated}) > 1 or any(mode not in names for mode in stated):
         raise ModelError(f"{file} pools by {' and '.join(stated)}; E5 pools by mean, e5-mistral by its last token")
     if pooling.get("include_prompt", True) is False:
         raise ModelError(f"{file} leaves the prompt out of the mean; E5 pools over its prefix too")
@@ -188,9 +197,10 @@ def _prompts(folder: Path, architecture: Architecture, config: dict[str, Any]) -
     """Registered prompts first, then what the model's name says, then what its kind says."""
     known = family.member_of_path(str(config.get("_name_or_path", "")), folder.resolve().name, _source(folder))
     instruct = known.instruct if known else architecture.kind is Kind.MISTRAL
-    registered: dict[str, str] = (
-        _read_json(folder / "config_sentence_transformers.json", optional=True).get("prompts") or {}
-    )
+    file = folder / "config_sentence_transformers.json"
+    registered: dict[str, str] = _read_json(file, optional=True).get("prompts") or {}
+    if not isinstance(registered, dict) or not all(isinstance(prompt, str) for prompt in registered.values()):
+        raise ModelFileError(f"{file} has prompts that are no strings: {registered!r}")
     if registered.get("query"):
         passage = registered.get("document", registered.get("passage", ""))
         return Prompts(registered["query"], passage), instruct or registered["query"].startswith("Instruct:")
@@ -204,8 +214,11 @@ def _source(folder: Path) -> str:
 
 
 def _token_limit(folder: Path, architecture: Architecture) -> int:
-    stated = _read_json(folder / "sentence_bert_config.json", optional=True).get("max_seq_length")
-    return min(int(stated or MAX_TOKENS), MAX_TOKENS, architecture.longest)
+    file = folder / "sentence_bert_config.json"
+    stated = _read_json(file, optional=True).get("max_seq_length") or MAX_TOKENS
+    if isinstance(stated, bool) or not isinstance(stated, int) or stated < 1:
+        raise ModelFileError(f"{file} says max_seq_length {stated!r}; that must be a whole number, at least 1")
+    return min(stated, MAX_TOKENS, architecture.longest)
 
 
 def write(checkpoint: Checkpoint, folder: Path) -> None:
@@ -216,8 +229,8 @@ def write(checkpoint: Checkpoint, folder: Path) -> None:
     Raises:
         InputError: if `folder` exists and is not empty.
     """
-    if folder.exists() and any(folder.iterdir()):
-        raise InputError(f"{folder} is not empty; name a new folder")
+    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+        raise InputError(f"{folder} exists and is no empty folder; name a new one")
     folder.mkdir(parents=True, exist_ok=True)
     for name in TOKENIZER_FILES:
         if (checkpoint.folder / name).is_file():

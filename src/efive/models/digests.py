@@ -4,6 +4,7 @@ import hashlib
 import json
 from pathlib import Path
 
+from efive.errors import ModelFileError
 from efive.models.checkpoint import Checkpoint
 from efive.models.tensors import fingerprint
 from efive.remember import remembered
@@ -11,9 +12,17 @@ from efive.remember import remembered
 
 def of_checkpoint(checkpoint: Checkpoint, cache: Path) -> tuple[str, str]:
     """Return the SHA-256 of the weights and of the tokenizer; `cache` is the folder that remembers them."""
-    files = [p for p in sorted(checkpoint.folder.iterdir()) if p.suffix in {".safetensors", ".bin"}]
+    # config.json and a shard index decide which tensors of the files are the model's.
+    kept = {".safetensors", ".bin"}
+    files = [
+        p
+        for p in sorted(checkpoint.folder.iterdir())
+        if p.suffix in kept or p.name == "config.json" or p.name.endswith(".index.json")
+    ]
     weights = remembered(cache, ["weights", _state(files)], lambda: fingerprint(checkpoint.tensors))
     path = checkpoint.tokenizer_file
+    if not path.is_file():
+        raise ModelFileError(f"{path} is missing")
     tokenizer = remembered(cache, ["tokenizer", _state([path])], lambda: _tokenizer_digest(path))
     return weights, tokenizer
 
@@ -25,7 +34,10 @@ def _state(files: list[Path]) -> list[tuple[str, int, int]]:
 
 def _tokenizer_digest(path: Path) -> str:
     """Hash what decides the ids in `tokenizer.json`: not its spacing, nor stored padding and truncation."""
-    content = json.loads(path.read_bytes())
+    try:
+        content = dict(json.loads(path.read_bytes()))
+    except (ValueError, TypeError, RecursionError) as error:
+        raise ModelFileError(f"{path} is no readable tokenizer: {error}") from None
     for key in ("padding", "truncation", "version"):
         content.pop(key, None)
     canonical = json.dumps(content, sort_keys=True, ensure_ascii=True, separators=(",", ":"))

@@ -1,9 +1,13 @@
 """The only file of efive that uses the network: fetching a model from the Hugging Face hub or a mirror of it."""
 
+import glob
+import hashlib
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from huggingface_hub import HfApi, snapshot_download
-from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, RepositoryNotFoundError, RevisionNotFoundError
+from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
+from huggingface_hub.hf_api import RepoSibling
 
 from efive.errors import EfiveError, ModelFileError, ModelNotFoundError
 from efive.models.store import sha256
@@ -38,27 +42,49 @@ def fetch(
     try:
         info = api.model_info(repository, revision=revision, files_metadata=True)
         commit = str(info.sha)
-        sizes = {s.rfilename: s for s in info.siblings or []}
+        listed = {s.rfilename: s for s in info.siblings or []}
         # Old checkpoints only: where safetensors exist, the pickled copy of the same weights is not fetched.
-        pickled = () if any(n.endswith(".safetensors") for n in sizes) else ("pytorch_model*.bin",)
+        pickled = () if any("/" not in n and n.endswith(".safetensors") for n in listed) else ("pytorch_model*.bin",)
+        expected = {
+            n for n in listed if _matches(n, (*wanted, *pickled)) and not _matches(n, (*unwanted, "/*", "*..*"))
+        }
+        folder.mkdir(parents=True, exist_ok=True)
         snapshot_download(
             repository,
             revision=commit,
             local_dir=folder,
             endpoint=endpoint,
-            allow_patterns=[*wanted, *pickled],
-            ignore_patterns=list(unwanted),
+            allow_patterns=[glob.escape(name) for name in sorted(expected)],
         )
-    except (RepositoryNotFoundError, RevisionNotFoundError, EntryNotFoundError) as error:
+    except (RepositoryNotFoundError, RevisionNotFoundError) as error:
         raise ModelNotFoundError(f"the hub has no {repository} at revision {revision!r}") from error
-    except (HfHubHTTPError, OSError, ValueError) as error:
+    except Exception as error:  # the client raises the errors of its HTTP library, another one in each major version
         raise HubError(
-            f"could not fetch {repository}: {str(error).splitlines()[0]}. Run the same command again to go on; "
-            "without a network, use `efive models export-bundle` and `efive models import`"
+            f"could not fetch {repository}: {(str(error).splitlines() or [repr(error)])[0]}. Run the same command "
+            "again to go on; without a network, use `efive models export-bundle` and `efive models import`"
         ) from error
-    for name, entry in sizes.items():
-        path = folder / name
-        if entry.lfs and path.is_file() and sha256(path) != entry.lfs.sha256:
-            path.unlink()
-            raise ModelFileError(f"{name} of {repository} arrived altered (SHA-256 differs from the hub's); run again")
+    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+        relative = path.relative_to(folder)
+        if relative.parts[0] != ".cache" and relative.as_posix() not in expected:
+            path.unlink()  # of another commit, which an earlier, interrupted fetch had begun
+    for name in sorted(expected):
+        _check(folder / name, listed[name], f"{name} of {repository}")
     return commit
+
+
+def _matches(name: str, patterns: tuple[str, ...]) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def _check(path: Path, entry: RepoSibling, name: str) -> None:
+    if not path.is_file():  # the client may return what it has when the hub stops answering halfway
+        raise HubError(f"{name} did not arrive; run the same command again to go on")
+    if entry.lfs:
+        intact = sha256(path) == entry.lfs.sha256
+    else:  # a small file: git's own checksum
+        content = path.read_bytes()
+        digest = hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
+        intact = entry.blob_id in {None, digest}
+    if not intact:
+        path.unlink()
+        raise ModelFileError(f"{name} arrived altered (its checksum is not the hub's); run again")

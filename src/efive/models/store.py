@@ -3,7 +3,7 @@
 import hashlib
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -72,19 +72,21 @@ class ModelStore:
                 f"{name} is not on this machine. `efive models pull {name}` fetches it; without a network, "
                 "`efive models export-bundle` on a machine that has it and `efive models import` here"
             )
-        have = ", ".join(m.name for m in self.list()) or "none yet"
+        have = ", ".join(folder.name for folder in self._folders()) or "none yet"
         return f"no folder and no stored model is called {given!r}. Stored: {have}. `efive models list` shows all"
 
     def list(self) -> list[StoredModel]:
         """Return the stored models, by name."""
+        return [self._describe(folder) for folder in self._folders()]
+
+    def _folders(self) -> Iterable[Path]:
         if not self.models.is_dir():
             return []
-        folders = sorted(p for p in self.models.iterdir() if (p / MANIFEST).is_file())
-        return [self._describe(folder) for folder in folders]
+        return sorted(p for p in self.models.iterdir() if (p / MANIFEST).is_file() and not p.name.startswith("."))
 
     def _describe(self, folder: Path) -> StoredModel:
         manifest = read_manifest(folder)
-        size = sum(int(entry["bytes"]) for entry in manifest["files"].values())
+        size = sum(entry["bytes"] for entry in manifest["files"].values())
         return StoredModel(folder.name, folder, manifest["source"], manifest["revision"], size)
 
     def pull(self, name: str, *, revision: str = "main", endpoint: str | None = None) -> StoredModel:
@@ -121,13 +123,19 @@ class ModelStore:
             "files": describe_files(folder),
         }
         (folder / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
-        checkpoint.read(folder)
+        if not checkpoint.read(folder).tokenizer_file.is_file():
+            raise ModelFileError(f"{source} has no tokenizer.json, the one tokenizer file that efive reads")
         target, old = self.models / name, self.models / f".{name}.old"
         self.models.mkdir(parents=True, exist_ok=True)
         if target.exists():
             shutil.rmtree(old, ignore_errors=True)
             target.rename(old)
-        folder.rename(target)
+        try:
+            folder.rename(target)
+        except OSError:
+            if old.exists():
+                old.rename(target)
+            raise
         shutil.rmtree(old, ignore_errors=True)
         return self._describe(target)
 
@@ -152,7 +160,10 @@ class ModelStore:
     def remove(self, name: str) -> StoredModel:
         """Delete a stored model and return what it was."""
         folder = self._stored(name)
-        described = self._describe(folder)
+        try:
+            described = self._describe(folder)
+        except ModelFileError:  # a damaged manifest must not keep its model from being removed
+            described = StoredModel(name, folder, "unknown", "", 0)
         shutil.rmtree(folder)
         return described
 
@@ -182,15 +193,26 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     """
     try:
         manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        _ = manifest["files"], manifest["source"], manifest["revision"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        check_manifest(manifest)
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise ModelFileError(f"{folder / MANIFEST} is no manifest of efive: {error!r}") from None
     return manifest
 
 
+def check_manifest(manifest: dict[str, Any]) -> None:
+    """Raise KeyError, TypeError or ValueError unless `manifest` has what every manifest has, of the right types."""
+    if not isinstance(manifest["source"], str) or not isinstance(manifest["revision"], str):
+        raise TypeError("source and revision must be strings")
+    if not isinstance(manifest["files"], dict):
+        raise TypeError("files must be an object")
+    for relative, entry in manifest["files"].items():
+        if type(entry["bytes"]) is not int or entry["bytes"] < 0 or not isinstance(entry["sha256"], str):
+            raise ValueError(f"{relative} has no size and SHA-256")
+
+
 def describe_files(folder: Path) -> dict[str, dict[str, Any]]:
     """Return size and SHA-256 of every file below `folder`, manifest excepted, by relative path."""
-    files = sorted(p for p in folder.rglob("*") if p.is_file() and p.name != MANIFEST)
+    files = sorted(p for p in folder.rglob("*") if p.is_file() and p != folder / MANIFEST)
     return {p.relative_to(folder).as_posix(): {"bytes": p.stat().st_size, "sha256": sha256(p)} for p in files}
 
 

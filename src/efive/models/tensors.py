@@ -7,6 +7,7 @@ multilingual model is 80 % of its file and a text touches a few rows of it, so w
 import hashlib
 import json
 import math
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,13 +72,15 @@ def open_safetensors(path: Path) -> dict[str, Tensor]:
     Raises:
         ModelFileError: if the file is missing, torn, has bytes after its last tensor, or has a broken header.
     """
+    if not path.is_file():
+        raise ModelFileError(f"{path} is missing")
     try:
         size = path.stat().st_size
-    except OSError:
-        raise ModelFileError(f"{path} is missing") from None
-    if size < 8:
+        raw = np.memmap(path, dtype=np.uint8, mode="r") if size >= 8 else None
+    except OSError as error:
+        raise ModelFileError(f"{path} cannot be read: {error.strerror}") from None
+    if raw is None:
         raise ModelFileError(f"{path} is torn: {size} bytes is no safetensors file")
-    raw = np.memmap(path, dtype=np.uint8, mode="r")
     header_size = int.from_bytes(raw[:8].tobytes(), "little")
     if header_size > min(size - 8, _LONGEST_HEADER):
         raise ModelFileError(f"{path} is torn or no safetensors file: its header claims {header_size} bytes of {size}")
@@ -85,10 +88,10 @@ def open_safetensors(path: Path) -> dict[str, Tensor]:
         header: dict[str, Any] = json.loads(raw[8 : 8 + header_size].tobytes())
         header.pop("__metadata__", None)
         found = {name: _view(raw[8 + header_size :], entry) for name, entry in header.items()}
-        end = max((int(entry["data_offsets"][1]) for entry in header.values()), default=0)
+        end = _end([entry["data_offsets"] for entry in header.values()])
     except _TornError as error:
         raise ModelFileError(f"{path} is torn: {error}; fetch it again") from None
-    except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
         raise ModelFileError(f"{path} has a broken header: {error!r}; fetch it again") from None
     surplus = size - 8 - header_size - end
     if surplus:
@@ -98,6 +101,16 @@ def open_safetensors(path: Path) -> dict[str, Tensor]:
 
 class _TornError(Exception):
     """A tensor lies beyond the end of the file."""
+
+
+def _end(ranges: list[list[int]]) -> int:
+    """Return where the last tensor ends; the format wants them side by side, without gap or overlap."""
+    end = 0
+    for start, stop in sorted(ranges):
+        if start != end:
+            raise ValueError(f"a tensor begins at byte {start} where the one before it ends at {end}")
+        end = stop
+    return end
 
 
 def _view(data: npt.NDArray[np.uint8], entry: dict[str, Any]) -> Tensor:
@@ -117,9 +130,10 @@ def _view(data: npt.NDArray[np.uint8], entry: dict[str, Any]) -> Tensor:
 def _join_scales(found: dict[str, Tensor]) -> dict[str, Tensor]:
     scales = {name.removesuffix(SCALE_SUFFIX): found.pop(name) for name in list(found) if name.endswith(SCALE_SUFFIX)}
     for name, scale in scales.items():
-        if name not in found or found[name].dtype != "I8" or scale.shape != found[name].shape[:1]:
+        codes = found.get(name)
+        if codes is None or codes.dtype != "I8" or len(codes.shape) != 2 or scale.shape != codes.shape[:1]:
             raise ModelFileError(f"tensor {name}{SCALE_SUFFIX} does not fit an int8 tensor {name}")
-        found[name] = Tensor("I8", found[name].values, scale.floats())
+        found[name] = Tensor("I8", codes.values, scale.floats())
     return found
 
 
@@ -137,17 +151,18 @@ def open_pickled(path: Path) -> dict[str, Tensor]:
             f"{path.name} needs torch to be read: pip install 'efive[torch]'. A model.safetensors beside it would not"
         ) from None
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        zipped = zipfile.is_zipfile(path)  # torch before 1.6 wrote another format, which cannot be mapped
+        state = torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
         return {name: _from_torch(value) for name, value in state.items() if isinstance(value, torch.Tensor)}
     except Exception as error:  # torch raises many kinds, among them for code hidden in the file
         raise ModelFileError(
-            f"{path} cannot be read safely (weights only): {str(error).splitlines()[0]}. "
+            f"{path} cannot be read safely (weights only): {(str(error).splitlines() or [repr(error)])[0]}. "
             "It is torn, or holds more than tensors; use a model.safetensors"
         ) from error
 
 
 def _from_torch(value: Any) -> Tensor:  # noqa: ANN401 - torch is not imported here
-    name = str(value.dtype).removeprefix("torch.")
+    name, value = str(value.dtype).removeprefix("torch."), value.detach()
     if name == "bfloat16":
         import torch  # noqa: PLC0415
 
@@ -165,7 +180,7 @@ def fingerprint(tensors: Mapping[str, Tensor]) -> str:
     for name in sorted(tensors):
         tensor = tensors[name]
         digest.update(f"{name} {tensor.shape}\n".encode())
-        rows = max(1, _HASHED_AT_ONCE // math.prod(tensor.shape[1:]))
+        rows = max(1, _HASHED_AT_ONCE // max(1, math.prod(tensor.shape[1:])))
         for start in range(0, tensor.shape[0], rows):
             values = tensor.rows(np.s_[start : start + rows])
             digest.update(np.ascontiguousarray(values, dtype="<f4").data)

@@ -88,21 +88,29 @@ def chunk(text: str, counter: TokenCounter, max_tokens: int, *, overlap: int = 0
 
 
 def sentence_ends(text: str) -> list[int]:
-    """Return where the sentences of `text` end (characters; white space follows the end), in order."""
+    """Return where the sentences of `text` end, in characters, before the white space that may follow."""
     plain = text.translate(_PLAIN_SPACE)
     ends = {space.start() for space in _THAI_LAO_SPACE.finditer(plain)}
     start = 0
     while start < len(plain):
         # No abbreviation list is right for every language; the English one knows "Dr." and does little harm.
         sentences = sentencex.segment("en", plain[start : start + _BLOCK])
-        last = start + _BLOCK >= len(plain)
-        if not last and len(sentences) > 1:
-            sentences.pop()  # cut off by the block: the next block reads it from its start
+        if start + _BLOCK < len(plain):
+            unfinished = sentences.pop()  # the next block reads it from its start, unless it fills this one
+            start += 0 if sentences else len(unfinished)
         for sentence in sentences:
-            if (last or len(sentence) < _BLOCK) and (visible := len(sentence.rstrip())):
+            if visible := len(sentence.rstrip()):
                 ends.add(start + visible)
             start += len(sentence)
-    return sorted(ends)
+    return sorted(end for end in ends if not _in_grapheme(text, end))
+
+
+def _in_grapheme(text: str, position: int) -> bool:
+    """Return whether the character at `position` is part of the one before it: an accent, a joiner."""
+    if position >= len(text) or text[position].isspace():
+        return False
+    around = text[max(0, position - _LOOKAHEAD) : position + 1]
+    return len(segmentation.graphemes(around, is_extended=True)[-1]) > 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +175,7 @@ def _pack(plan: "_Plan") -> list[Chunk]:
         if good:
             last, room, failures = spans[good - 1], limits.budget, 0
         if good == len(spans):
-            width *= 2
+            width = min(2 * width, 512)  # a counter holds some 100 bytes for each token of what it counts
             continue
         width = max(1, good)
         if room <= 0:
@@ -216,7 +224,9 @@ class _Plan:
         while len(spans) < width and last[1] < self.stop:
             after = self._skip(last[1])
             start = self._repeat(last, after, room) if self.limits.overlap and last[1] else after
-            last = (start, self._cut(start, after, room))
+            end = self._cut(start, after, room)
+            # What is left without any token goes along, so that every chunk has a token of its own.
+            last = (start, end if self.ends[-1] > end else self.stop)
             spans.append(last)
             room = self.limits.budget
         return spans
@@ -225,8 +235,8 @@ class _Plan:
         """Return the room to try after `room` was `excess` tokens too much for the chunk after `last`."""
         after = self._skip(last[1])
         unit = self._unit(after, room)
-        whole = self._tokens(after, unit) + self._mark(after) if unit else 0
-        # One whole sentence, nothing repeated, is tried before it is broken up.
+        whole = self._tokens(after, unit) + self._mark(after)
+        # The whole sentence (or word) alone, nothing repeated, is tried before it is broken up.
         return max(room - excess, whole) if whole < room else room - excess
 
     def _skip(self, position: int) -> int:
@@ -257,19 +267,20 @@ class _Plan:
         start = int(self.starts[token]) if token < len(self.starts) else after
         return min(self._skip(max(after, start)), self.stop - 1)
 
-    def _unit(self, after: int, room: int) -> int | None:
-        """Return the end of the sentence, or else the word, from `after` if it fits into `room` tokens."""
+    def _unit(self, after: int, room: int) -> int:
+        """Return the end of the sentence from `after`, or of the word, or of the grapheme: what fits into `room`."""
         reach, floor = self._reach(after, room), self._floor(after)
         sentence = int(self.sentences[self.sentences.searchsorted(floor, "right")])
         if sentence <= reach:
             return sentence
         space = _SPACES.search(self.text, floor, reach + 1)
-        return space.start() if space else None
+        if space:
+            return space.start()
+        return min((cut for cut in self._graphemes(after, max(reach, floor)) if cut > floor), default=floor + 1)
 
     def _repeat(self, last: Span, after: int, room: int) -> int:
         """Return where the chunk after `last` starts, so that it repeats the end of `last`."""
-        unit = self._unit(after, room)
-        new = self._tokens(last[1], unit) if unit else 1
+        new = self._tokens(last[1], self._unit(after, room))
         repeated = min(self.limits.overlap, room - 1 - new)  # 1 for the word-start mark
         if repeated < 1:
             return after
@@ -281,7 +292,7 @@ class _Plan:
         space = _SPACES.search(self.text, least - 1, last[1])
         if space:
             return space.end()
-        words = self._breaks(last[0], last[1])[0]
+        words, _ = self._words(*last, self._graphemes(*last))
         return min((w for w in words if least <= w < last[1] and self.text[w].isalnum()), default=after)
 
     def _cut(self, start: int, after: int, room: int) -> int:
@@ -301,25 +312,29 @@ class _Plan:
     def _cut_word(self, start: int, after: int, reach: int) -> int:
         """Return the best end of a chunk from `start` in a run without white space, at `reach` or before."""
         floor = self._floor(after)
-        kinds = self._breaks(after, reach)
-        for kind in kinds:
-            if end := max((cut for cut in kind if floor < cut <= reach), default=0):
+        graphemes = self._graphemes(after, reach)
+        for cuts in *self._words(after, reach, graphemes), graphemes:
+            if end := max((cut for cut in cuts if floor < cut <= reach), default=0):
                 return end
-        grapheme = min((cut for cut in kinds[-1] if cut > floor), default=0)
-        if grapheme and self.limits.fits(self.text[start:grapheme]):
-            return grapheme
-        # What is left without a token goes along, for the next chunk has to have one.
-        return reach if self.ends[-1] > reach else self.stop
+        grapheme = min((cut for cut in graphemes if cut > floor), default=0)
+        return grapheme if grapheme and self.limits.fits(self.text[start:grapheme]) else reach
 
-    def _breaks(self, start: int, stop: int) -> list[set[int]]:
-        """Return where the text may be cut from `start` to some way beyond `stop`, best kind of cut first."""
+    def _graphemes(self, start: int, stop: int) -> set[int]:
+        """Return where graphemes end from `start` to some way beyond `stop`."""
         window = self.text[start : stop + _LOOKAHEAD]
-        graphemes, words = (
-            {start + length for length in accumulate(map(len, pieces))}
-            for pieces in (segmentation.graphemes(window, is_extended=True), segmentation.split_word_bounds(window))
-        )
+        ends = {start + length for length in accumulate(map(len, segmentation.graphemes(window, is_extended=True)))}
         if stop + _LOOKAHEAD < len(self.text):
-            graphemes.discard(start + len(window))  # the window's end is no break of the text
-        tokens = set(self.starts[slice(*self.starts.searchsorted([start, stop + _LOOKAHEAD]))].tolist())
-        # Words of Thai or Chinese are in no rule of Unicode, but their tokens are close to words.
-        return [words & graphemes & tokens, graphemes & tokens, graphemes]
+            ends.discard(start + len(window))  # the end of the window is no end in the text
+        return ends
+
+    def _words(self, start: int, stop: int, graphemes: set[int]) -> tuple[set[int], set[int]]:
+        """Return which of `graphemes` end a word and a token, and which end a token.
+
+        Unicode has no rule for the words of Thai or Chinese and takes every character for one: it is the
+        tokens that come close to words there.
+        """
+        window = self.text[start : stop + _LOOKAHEAD]
+        words = {start + length for length in accumulate(map(len, segmentation.split_word_bounds(window)))}
+        first, last = self.starts.searchsorted([start, stop + _LOOKAHEAD])
+        tokens = graphemes.intersection(self.starts[first:last].tolist())
+        return words & tokens, tokens

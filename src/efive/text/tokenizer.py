@@ -1,8 +1,8 @@
 """One `tokenizer.json`, its stored padding and truncation switched off, so that counts are true."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,8 +12,10 @@ from efive.errors import InputError, ModelFileError
 
 TokenIds = npt.NDArray[np.int32]
 
-# Longer texts are tokenised alone: the library holds every token's string and offsets while it works.
+# The library holds some 300 bytes per character while it works: what it gets at once is bounded.
 _BATCH_CHARACTERS = 4_000_000
+_TEXT_CHARACTERS = 500_000
+_SPACE = re.compile(r"\s")
 
 
 class TextTokenizer:
@@ -64,22 +66,34 @@ class TextTokenizer:
 
     def encode(self, texts: Sequence[str]) -> list[TokenIds]:
         """Return the ids of each text, special tokens included, nothing cut."""
-        encodings: list[Any] = []
+        rows: list[list[int]] = []
         for start, stop in _portions(texts):
-            encodings += self._backend.encode_batch_fast(texts[start:stop])
-        return [np.asarray(e.ids + self._missing_end, dtype=np.int32) for e in encodings]
+            if stop - start == 1 and len(texts[start]) > _TEXT_CHARACTERS:
+                rows.append(self._encode_long(texts[start]))
+            else:
+                rows += [e.ids for e in self._backend.encode_batch_fast(texts[start:stop])]
+        return [np.asarray(row + self._missing_end, dtype=np.int32) for row in rows]
+
+    def _encode_long(self, text: str) -> list[int]:
+        """Encode a huge text piece by piece, cut at white space; only a huge word is cut within."""
+        ids: list[int] = []
+        for start, stop in _pieces(text):
+            ids += self._backend.encode(text[start:stop], add_special_tokens=False).ids
+        empty: list[int] = self._backend.encode("").ids
+        return empty[: self.leading] + ids + empty[self.leading :]
 
     def count(self, texts: Sequence[str]) -> list[int]:
         """Return the number of tokens of each text, special tokens included."""
-        counts: list[int] = []
-        for start, stop in _portions(texts):
-            counts += [len(e) for e in self._backend.encode_batch_fast(texts[start:stop])]
-        return [n + len(self._missing_end) for n in counts]
+        return [len(ids) for ids in self.encode(texts)]
 
     def offsets(self, text: str) -> npt.NDArray[np.int64]:
         """Return the (start, end) characters of each token of `text`, without special tokens, as (n, 2)."""
-        spans = self._backend.encode(text, add_special_tokens=False).offsets
-        return np.asarray(spans, dtype=np.int64).reshape(-1, 2)
+        return self.spans(text)[1]
+
+    def spans(self, text: str) -> tuple[TokenIds, npt.NDArray[np.int64]]:
+        """Return ids and (start, end) characters of the tokens of `text`, without special tokens: (n,), (n, 2)."""
+        encoding = self._backend.encode(text, add_special_tokens=False)
+        return np.asarray(encoding.ids, dtype=np.int32), np.asarray(encoding.offsets, dtype=np.int64).reshape(-1, 2)
 
     def cut(self, ids: TokenIds, limit: int, *, keep_end: bool = False, prefix_tokens: int = 0) -> TokenIds:
         """Shorten `ids` to `limit` tokens, keeping the special tokens on both sides.
@@ -101,13 +115,26 @@ class TextTokenizer:
 
 
 def _portions(texts: Sequence[str]) -> list[tuple[int, int]]:
-    """Split `texts` into runs of bounded size, so that a few huge texts do not multiply memory."""
+    """Split `texts` into runs of bounded size; a huge text is a run of its own."""
     bounds, start, size = [], 0, 0
     for index, text in enumerate(texts):
-        if size and size + len(text) > _BATCH_CHARACTERS:
+        huge = len(text) > _TEXT_CHARACTERS
+        if index > start and (huge or size + len(text) > _BATCH_CHARACTERS or len(texts[start]) > _TEXT_CHARACTERS):
             bounds.append((start, index))
             start, size = index, 0
         size += len(text)
     if start < len(texts):
         bounds.append((start, len(texts)))
     return bounds
+
+
+def _pieces(text: str) -> Iterator[tuple[int, int]]:
+    """Split a huge text into pieces of bounded size that begin at white space where there is any."""
+    start = 0
+    while len(text) - start > _TEXT_CHARACTERS:
+        middle = start + _TEXT_CHARACTERS // 2
+        space = _SPACE.search(text, middle, start + _TEXT_CHARACTERS)
+        stop = space.start() if space else start + _TEXT_CHARACTERS
+        yield start, stop
+        start = stop
+    yield start, len(text)

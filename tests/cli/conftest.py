@@ -1,0 +1,108 @@
+"""The command line in this process (`efive`) and as a process of its own (`START`)."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from efive import Encoder
+from efive.cli import cli
+
+START = [sys.executable, "-c", "from efive.cli import main; main()"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    code: int
+    out: str
+    err: str
+
+    @property
+    def rows(self) -> list[dict]:
+        return [json.loads(line) for line in self.out.splitlines()]
+
+    @property
+    def vectors(self) -> np.ndarray:
+        return np.array([row["vector"] for row in self.rows], dtype=np.float32)
+
+
+@pytest.fixture
+def efive():
+    """Run the command line in this process; an exception that it does not turn into a message is raised."""
+
+    def run(*arguments, stdin: str | bytes = b"") -> Outcome:
+        result = CliRunner().invoke(cli, [str(a) for a in arguments], input=stdin, prog_name="efive")
+        if result.exception and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return Outcome(result.exit_code, result.stdout, result.stderr)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def model(bert: Path) -> list[str]:
+    """Options that name the tiny model; fp32, so that vectors can be compared closely."""
+    return ["-m", str(bert), "--precision", "fp32"]
+
+
+@pytest.fixture(scope="session")
+def encoder(bert: Path, tmp_path_factory: pytest.TempPathFactory):
+    """The same model in Python: what the command line must equal."""
+    before = os.environ.get("HOME")
+    os.environ["HOME"] = str(tmp_path_factory.mktemp("home"))
+    try:
+        with Encoder.load(bert, precision="fp32") as loaded:
+            _ = loaded.space
+            yield loaded
+    finally:
+        if before is not None:
+            os.environ["HOME"] = before
+
+
+@pytest.fixture
+def start():
+    """Start the command line as a process of its own; what still runs at the end of the test is killed."""
+    started = []
+
+    def run(*arguments, **options) -> subprocess.Popen:
+        pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        process = subprocess.Popen([*START, *map(str, arguments)], **(pipes | options))
+        started.append(process)
+        return process
+
+    yield run
+    for process in started:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+@pytest.fixture
+def wait_for():
+    """Wait until a process has made a file."""
+
+    def wait(file: Path, process: subprocess.Popen) -> None:
+        end = time.monotonic() + 60
+        while not file.exists():
+            assert process.poll() is None, f"ended before {file.name} was there: {process.communicate()}"
+            assert time.monotonic() < end
+            time.sleep(0.002)
+
+    return wait
+
+
+def close(found: np.ndarray, expected: np.ndarray) -> bool:
+    """Say whether fp32 vectors are equal but for the order of additions."""
+    return found.shape == expected.shape and bool(np.abs(found - expected).max(initial=0) <= 2e-6)
+
+
+@pytest.fixture(name="close")
+def close_fixture():
+    return close

@@ -1,0 +1,99 @@
+"""The house's arrows (docs/architecture.md): who may import whom, and what `import efive` must not load."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parents[1] / "src" / "efive"
+
+# A room may import itself, the ground floor, and what stands here.
+GROUND = {"errors", "inputs", "space", "remember", "probe"}
+MAY = {
+    "vectors": set(),
+    "text": set(),
+    "models": set(),
+    "engines": {"models"},
+    "preparation": {"text"},
+    "pipeline": {"preparation", "text", "engines", "vectors"},
+    "gate": {"engines", "text", "vectors"},
+    "encoder": {"engines", "models", "text", "vectors", "preparation", "pipeline", "gate"},
+    "cli": {"encoder", "engines", "models", "vectors"},
+    **{ground: set() for ground in GROUND},
+}
+# The ground floor imports nothing of efive but the errors.
+GROUND_MAY = {"errors": set(), "inputs": {"errors"}, "space": set(), "remember": set(), "probe": set()}
+# Heavy packages, and the only rooms or files that may name them.
+HEAVY = {
+    "torch": {"models/network.py", "models/tensors.py", "engines/torch_engine.py", "engines/select.py"},
+    "openvino": {"engines/openvino_engine.py", "engines/openvino_graph.py"},
+    "huggingface_hub": {"models/hub.py"},
+    "pyarrow": {"cli/records.py", "cli/outputs.py"},
+}
+
+
+def imports(path: Path) -> set[str]:
+    """Every module that a file imports, wherever in the file."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def room(module: str) -> str | None:
+    parts = module.split(".")
+    return parts[1] if parts[0] == "efive" and len(parts) > 1 else None
+
+
+FILES = sorted(p for p in SOURCE.rglob("*.py") if p.relative_to(SOURCE).as_posix() != "__init__.py")
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: p.relative_to(SOURCE).as_posix())
+def test_imports_follow_the_arrows(path):
+    own = path.relative_to(SOURCE).parts[0].removesuffix(".py")
+    assert own in MAY, f"a new room: give {own} its place in this test and in docs/architecture.md"
+    allowed = GROUND_MAY[own] | {own} if own in GROUND else MAY[own] | GROUND | {own}
+    used = {room(module) for module in imports(path)} - {None, "__version__"}
+    assert used <= allowed, f"{own} must not import {used - allowed}"
+
+
+@pytest.mark.parametrize("package", HEAVY)
+def test_heavy_packages_stay_in_their_files(package):
+    users = {p.relative_to(SOURCE).as_posix() for p in FILES if package in {m.split(".")[0] for m in imports(p)}}
+    assert users == HEAVY[package]
+
+
+def test_environment_is_read_at_the_edge_only():
+    readers = {
+        p.relative_to(SOURCE).parts[0]
+        for p in FILES
+        if any(
+            isinstance(n, ast.Attribute) and n.attr in {"environ", "getenv"} for n in ast.walk(ast.parse(p.read_text()))
+        )
+    }
+    assert readers <= {"cli", "server"}
+
+
+def loaded_after(statement: str) -> set[str]:
+    code = f"import sys\n{statement}\nprint(*{{m.split('.')[0] for m in sys.modules}})"
+    return set(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split())
+
+
+def test_import_efive_is_light():
+    assert loaded_after("import efive") & {"torch", "openvino", "numpy", "tokenizers", "pyarrow", "click"} == set()
+
+
+def test_the_encoder_needs_no_torch():
+    """Its import and use must not touch torch even where torch is installed."""
+    assert "torch" not in loaded_after("from efive import Encoder")
+
+
+def test_an_encoder_runs_without_torch(bert):
+    block = "sys.modules['torch'] = None\nfrom efive import Encoder\n"
+    use = f"v = Encoder.load({str(bert)!r}).embed_queries(['a cat']).vectors\nassert v.shape == (1, 64)"
+    assert "openvino" in loaded_after(block + use)
