@@ -36,11 +36,18 @@ class OpenVinoEngine:
             )
         if precision is Precision.FP16:
             raise EngineError("the openvino engine has fp32, bf16 and int8; fp16 is the torch engine's")
+        core = ov.Core()
+        native = hardware.native_bf16 and "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        if precision is Precision.BF16 and not native:
+            raise EngineError(
+                f"{hardware.processor} has no bfloat16 instructions, so bf16 would be slower than fp32 here; "
+                "use precision='fp32' or 'int8'"
+            )
         self._tables = _Tables(checkpoint)
-        compiled = ov.Core().compile_model(
+        compiled = core.compile_model(
             build(architecture, checkpoint.tensors, int8=precision is Precision.INT8),
             "CPU",
-            _properties(precision, hardware, threads, architecture.hidden),
+            _properties(precision, threads, architecture.hidden, native_bf16=native),
         )
         self._weights = (
             sum(
@@ -92,15 +99,10 @@ class OpenVinoEngine:
         del self._compiled
 
 
-def _properties(precision: Precision, hardware: Hardware, threads: int, hidden: int) -> dict[Any, Any]:
-    low = ov.Type.bf16 if hardware.native_bf16 else ov.Type.f32
-    if precision is Precision.BF16 and not hardware.native_bf16:
-        raise EngineError(
-            f"{hardware.processor} has no bfloat16 instructions, so bf16 would be slower than fp32 here; "
-            "use precision='fp32' or 'int8'"
-        )
+def _properties(precision: Precision, threads: int, hidden: int, *, native_bf16: bool) -> dict[Any, Any]:
+    exact = precision is Precision.FP32 or not native_bf16
     properties: dict[Any, Any] = {
-        hint.inference_precision: ov.Type.f32 if precision is Precision.FP32 else low,
+        hint.inference_precision: ov.Type.f32 if exact else ov.Type.bf16,
         props.inference_num_threads: threads,
         # Small models run best one thread a stream; larger ones share threads, so that one query is fast too.
         props.num_streams: max(1, threads // max(1, hidden // 384)),
