@@ -32,16 +32,16 @@ def llama_bpe() -> Tokenizer:
     return _tokenizer("llama_bpe")
 
 
-def make(kind: str, folder: Path, *, seed: int = 0, scale: float = 0.12) -> Path:
+def make(kind: str, folder: Path, *, seed: int = 0, scale: float = 0.12, hidden: int = 64) -> Path:
     """Write a random model of `kind` in Hugging Face layout and return its folder."""
     torch.manual_seed(seed)
     tokenizer = {"bert": wordpiece, "mistral": llama_bpe}.get(kind, unigram)()
     shared = {
         "vocab_size": tokenizer.get_vocab_size() + 7,  # as published: more rows than ids
-        "hidden_size": 64,
+        "hidden_size": hidden,
         "num_hidden_layers": 3,
         "num_attention_heads": 4,
-        "intermediate_size": 160,
+        "intermediate_size": 5 * hidden // 2,
     }
     if kind == "mistral":
         config = transformers.MistralConfig(

@@ -87,7 +87,7 @@ class CharacterCounter:
     """
 
     def __init__(self, surprise: int = 0) -> None:
-        self.surprise, self.counted = surprise, 0
+        self.surprise, self.counted, self.calls = surprise, 0, 0
 
     def offsets(self, text):
         starts = np.arange(len(text), dtype=np.int64)
@@ -95,6 +95,7 @@ class CharacterCounter:
 
     def count(self, texts):
         self.counted += sum(map(len, texts))
+        self.calls += 1
         return [len(text) + 2 + (self.surprise if len(text) > 1 else 0) for text in texts]
 
 
@@ -267,12 +268,17 @@ def test_a_sentence_more_goes_into_a_chunk_if_it_fits():
 
 
 def test_a_long_sentence_is_cut_at_lines_then_at_spaces_then_between_words():
-    lines = "def f(a):\r\n    return a + 1\r\nprint(f(2))"
-    assert slices(lines, chunk(lines, CharacterCounter(), 32)) == ["def f(a):\r\n    return a + 1", "print(f(2))"]
+    lines = "def f(a):\r\n    return a + 1\r\nprint(f(2), 3)"
+    assert slices(lines, chunk(lines, CharacterCounter(), 43)) == ["def f(a):\r\n    return a + 1", "print(f(2), 3)"]
     spaces = "one two three four five six"
     assert slices(spaces, chunk(spaces, CharacterCounter(), 13)) == ["one two", "three four", "five six"]
     words = "alpha.beta(gamma,delta)"
     assert slices(words, chunk(words, CharacterCounter(), 14)) == ["alpha.beta(", "gamma,delta", ")"]
+
+
+def test_what_has_no_token_goes_with_the_chunk_before():
+    counter = COUNTERS["wordpiece"]
+    assert slices("00\x1b", chunk("00\x1b", counter, counter.overhead + 1)) == ["0", "0\x1b"]
 
 
 def test_crlf_is_white_space_and_never_halved():
@@ -346,6 +352,9 @@ def test_overlap_repeats_whole_words_where_no_sentence_is_short_enough():
         "zeta eta theta iota",
         "iota kappa lambda mu nu",
     ]
+    words = "alpha,beta,gamma,delta,epsilon,zeta"
+    chunks = chunk(words, CharacterCounter(), 20, overlap=6)
+    assert slices(words, chunks) == ["alpha,beta,gamma,", "gamma,delta,", "epsilon,zeta"]
     thai = SENTENCES["thai"][0].strip() * 20
     chunks = chunk(thai, COUNTERS["unigram"], 40, overlap=9)
     check(thai, COUNTERS["unigram"], 40, 9, chunks)
@@ -356,6 +365,28 @@ def test_overlap_yields_to_a_sentence_that_fits_alone():
     text = "Aa. Bb. Cccc dddd eeee. Ff."
     chunks = chunk(text, CharacterCounter(), 18, overlap=7)
     assert slices(text, chunks) == ["Aa. Bb.", "Cccc dddd eeee.", "eeee. Ff."]
+
+
+def test_a_sentence_that_fits_alone_is_whole_even_if_the_plan_failed_badly():
+    class DearSecondSentence(CharacterCounter):
+        def count(self, texts):
+            return [len(text) + 2 + 10 * max(0, text.count(".") - 1) for text in texts]
+
+    text = "Aaaa bbbb ccccc. Dd. Ee. Ffff gggg hhhhh. Ii."
+    expected = ["Aaaa bbbb ccccc.", "Dd. Ee.", "Ffff gggg hhhhh.", "Ii."]
+    assert slices(text, chunk(text, DearSecondSentence(), 22)) == expected
+
+
+def test_a_plan_that_fails_again_and_again_is_cut_down_ever_faster():
+    class NothingFrom300(CharacterCounter):
+        def count(self, texts):
+            self.counted += sum(map(len, texts))
+            return [513 if len(text) >= 300 else len(text) + 2 for text in texts]
+
+    counter = NothingFrom300()
+    chunks = chunk("x" * 6000, counter, 512)
+    assert len(chunks) <= 40
+    assert counter.counted <= 30 * 6000
 
 
 @pytest.mark.parametrize("overlap", [18, 50, -1])
@@ -377,6 +408,7 @@ def test_work_is_linear_even_if_every_plan_is_too_long(text, surprise):
     chunks = chunk(text, counter, 66, overlap=9)
     covered = sum(c.end - c.start for c in chunks)
     assert counter.counted <= (1.1 if not surprise else 6) * covered
+    assert surprise or counter.calls <= 8
     assert np.median([c.tokens for c in chunks]) >= 50
 
 

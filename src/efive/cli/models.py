@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from efive.cli.options import store
+from efive.cli.options import bar_settings, store
 from efive.errors import InputError, ModelFileError
 
 if TYPE_CHECKING:
@@ -159,5 +159,5 @@ def _bytes_bar(path: Path) -> Iterator[Callable[[int], None]]:
 
     files = [path] if path.is_file() else [p for p in path.rglob("*") if p.is_file()]
     total = sum(p.stat().st_size for p in files)
-    with closing(tqdm(total=total, unit="B", unit_scale=True, delay=1, disable=None)) as bar:
+    with closing(tqdm(total=total, unit="B", unit_scale=True, **bar_settings())) as bar:
         yield bar.update

@@ -1,6 +1,7 @@
 """Options that several commands share."""
 
 import os
+import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -60,7 +61,13 @@ def progress_bar(total: int | None, initial: int = 0, unit: str = " texts") -> "
     """Return a progress bar on stderr that appears after a second, and not at all when stderr is no terminal."""
     from tqdm import tqdm
 
-    return tqdm(total=total, initial=initial, unit=unit, smoothing=0.1, delay=1, dynamic_ncols=True, disable=None)
+    return tqdm(total=total, initial=initial, unit=unit, smoothing=0.1, **bar_settings())
+
+
+def bar_settings() -> dict[str, Any]:
+    """Return how tqdm shows itself: after a second, on a terminal, and on one that does not know its width too."""
+    known = sys.stderr.isatty() and os.get_terminal_size(sys.stderr.fileno()).columns > 0
+    return {"delay": 1, "disable": None} | ({"dynamic_ncols": True} if known else {"ncols": 80})
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *_place: Any) -> None:  # noqa: ANN401

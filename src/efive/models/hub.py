@@ -5,12 +5,15 @@ import hashlib
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from huggingface_hub import HfApi, snapshot_download
+from huggingface_hub import HfApi, constants, snapshot_download
 from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
 from huggingface_hub.hf_api import RepoSibling
 
 from efive.errors import EfiveError, ModelFileError, ModelNotFoundError
 from efive.models.store import sha256
+
+# Else the client asks huggingface.co for things of its own, even where a mirror is named, and reports the environment.
+constants.HF_HUB_DISABLE_TELEMETRY = True
 
 
 class HubError(EfiveError):
@@ -30,7 +33,7 @@ def fetch(
 ) -> str:
     """Fetch the files of `repository` that match `wanted` into `folder`, and return the commit they are of.
 
-    Files that an earlier, interrupted fetch completed are kept, a half-fetched one goes on where it stopped.
+    Files that an earlier, interrupted fetch completed are kept; a connection that drops is taken up where it broke.
     The commit is resolved first and pins all files. Every file is compared with the hub's own checksum.
 
     Raises:

@@ -204,7 +204,7 @@ class _Plan:
     ends: Positions
     """Where each token ends, never descending."""
     sentences: Positions
-    """Where sentences end that have a token of their own; 0 before them, `stop` after them."""
+    """Where sentences end; 0 before them, `stop` after them."""
     stop: int
     """Where the last visible character ends."""
 
@@ -212,11 +212,9 @@ class _Plan:
     def of(cls, text: str, offsets: Positions, limits: _Limits) -> "_Plan":
         """Put the tokens of `text` in order and find its sentences."""
         starts, ends = np.maximum.accumulate(offsets, axis=0).T.copy()
-        sentences = np.asarray(sentence_ends(text), dtype=np.int64)
-        tokens_before = starts.searchsorted(sentences)
-        sentences = sentences[np.diff(tokens_before, prepend=0) > 0]
         stop = len(text.rstrip())
-        return cls(text, limits, starts, ends, np.unique(np.r_[0, sentences, stop]), stop)
+        sentences = np.unique(np.array([0, *sentence_ends(text), stop], dtype=np.int64))
+        return cls(text, limits, starts, ends, sentences, stop)
 
     def ahead(self, last: Span, room: int, width: int) -> list[Span]:
         """Return up to `width` chunks after `last`; the first has `room` tokens, the others the budget."""
@@ -276,7 +274,7 @@ class _Plan:
         space = _SPACES.search(self.text, floor, reach + 1)
         if space:
             return space.start()
-        return min((cut for cut in self._graphemes(after, max(reach, floor)) if cut > floor), default=floor + 1)
+        return min(cut for cut in self._graphemes(after, max(reach, floor)) if cut > floor)
 
     def _repeat(self, last: Span, after: int, room: int) -> int:
         """Return where the chunk after `last` starts, so that it repeats the end of `last`."""
@@ -316,16 +314,13 @@ class _Plan:
         for cuts in *self._words(after, reach, graphemes), graphemes:
             if end := max((cut for cut in cuts if floor < cut <= reach), default=0):
                 return end
-        grapheme = min((cut for cut in graphemes if cut > floor), default=0)
-        return grapheme if grapheme and self.limits.fits(self.text[start:grapheme]) else reach
+        grapheme = min(cut for cut in graphemes if cut > floor)
+        return grapheme if self.limits.fits(self.text[start:grapheme]) else reach
 
     def _graphemes(self, start: int, stop: int) -> set[int]:
         """Return where graphemes end from `start` to some way beyond `stop`."""
         window = self.text[start : stop + _LOOKAHEAD]
-        ends = {start + length for length in accumulate(map(len, segmentation.graphemes(window, is_extended=True)))}
-        if stop + _LOOKAHEAD < len(self.text):
-            ends.discard(start + len(window))  # the end of the window is no end in the text
-        return ends
+        return {start + length for length in accumulate(map(len, segmentation.graphemes(window, is_extended=True)))}
 
     def _words(self, start: int, stop: int, graphemes: set[int]) -> tuple[set[int], set[int]]:
         """Return which of `graphemes` end a word and a token, and which end a token.

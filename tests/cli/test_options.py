@@ -1,0 +1,73 @@
+"""What commands share: the progress bar, warnings as lines, where the store lies."""
+
+import fcntl
+import os
+import pty
+import struct
+import subprocess
+import termios
+
+import pytest
+import tiny
+
+
+@pytest.mark.parametrize("columns", [0, 100])  # a terminal may not know its width: docker, CI
+def test_a_bar_appears_on_a_terminal_and_stdout_stays_clean(start, model, tmp_path, columns):
+    file, out = tmp_path / "big.txt", tmp_path / "out"
+    words = " ".join(tiny.TEXTS).split()
+    file.write_text("".join(f"{n} {' '.join(words[n % 200 :][:40])}\n" for n in range(20_000)))
+    terminal, end = pty.openpty()
+    fcntl.ioctl(end, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    with out.open("wb") as stdout:
+        process = start("embed", "--role", "query", *model, "--threads", 1, file, stdout=stdout, stderr=end)
+    os.close(end)
+    shown = b""
+    try:
+        while b"texts/s" not in shown and (read := os.read(terminal, 4096)):
+            shown += read
+    except OSError:  # the terminal's way to say that the other side has closed
+        pass
+    process.kill()
+    process.wait()
+    os.close(terminal)
+    assert b"/20000" in shown
+    assert b"texts/s" in shown
+    assert b"texts/s" not in out.read_bytes()
+
+
+def test_nothing_but_messages_without_a_terminal(start, model, tmp_path):
+    file = tmp_path / "big.txt"
+    file.write_text("".join(f"{n} {' '.join(tiny.TEXTS[:6])}\n" for n in range(1500)))
+    process = start("embed", "--role", "query", *model, "--threads", 1, file, stdout=subprocess.DEVNULL)
+    assert process.communicate(timeout=100)[1] == b""
+    assert process.returncode == 0
+
+
+def test_warnings_are_lines_on_stderr(start, model):
+    process = start("embed", "--role", "query", *model, "--text", "", "--text", "passage: x")
+    out, err = process.communicate(timeout=60)
+    assert len(out.splitlines()) == 2
+    lines = err.decode().splitlines()
+    assert [line.split(" already")[0].split(" is empty")[0] for line in lines] == [
+        "efive: warning: text 0",
+        "efive: warning: text 1",
+    ]
+
+
+def test_efive_home_holds_models(efive, monkeypatch, bert, tmp_path):
+    assert efive("models", "import", bert, "--name", "tiny").code == 0
+    assert efive("embed", "--role", "query", "-m", "tiny", "--text", "a").code == 0
+    monkeypatch.setenv("EFIVE_HOME", str(tmp_path / "elsewhere"))
+    result = efive("embed", "--role", "query", "-m", "tiny", "--text", "a")
+    assert result.code == 1
+    assert "no stored model is called 'tiny'" in result.err
+    assert efive("models", "import", bert, "--name", "tiny").code == 0
+    assert (tmp_path / "elsewhere" / "models" / "tiny" / "config.json").is_file()
+    assert efive("embed", "--role", "query", "-m", "tiny", "--text", "a").code == 0
+
+
+@pytest.mark.parametrize("option", [["--engine", "tensorflow"], ["--precision", "fp4"], ["--threads", "0"]])
+def test_options_that_do_not_exist_are_usage_errors(efive, model, option):
+    result = efive("embed", "--role", "query", *model, *option, "--text", "a")
+    assert result.code == 2
+    assert option[0] in result.err
