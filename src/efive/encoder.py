@@ -243,13 +243,15 @@ class Encoder:
         """Run once, so that the first real call is as fast as the others."""
         self._engine.warmup()
 
-    def save(self, folder: str | Path) -> None:
+    def save(self, folder: str | Path, *, compact: bool = False) -> None:
         """Write the model as a folder that efive, sentence-transformers and transformers load alike.
+
+        With `compact`, matrices are kept as int8 with a scale per row: a quarter of the size, for efive only.
 
         Raises:
             InputError: if the folder exists and is not empty.
         """
-        checkpoints.write(self._checkpoint, Path(folder))
+        checkpoints.write(self._checkpoint, Path(folder), compact=compact)
 
     def close(self) -> None:
         """Release the engine's memory."""

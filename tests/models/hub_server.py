@@ -48,6 +48,8 @@ class Hub:
         """Close the connection after so many bytes, the first time the file is asked for."""
         self.down: set[str] = set()
         """Answer 500 to a GET of the file, but not to one that is to be dropped."""
+        self.treeless = False
+        """Refuse the listing by tree, not the model's information."""
         self.served: dict[str, bytes] = {}
         """Other bytes than the listing says."""
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
@@ -128,6 +130,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _listing(self, repo: str, what: str, revision: str) -> None:
         if not (found := self._find(repo, revision)):
+            return
+        if what == "tree" and self.hub.treeless:
+            self._say(403, b"", {})
             return
         commit, files = found
         rows = []

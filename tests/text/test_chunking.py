@@ -307,6 +307,12 @@ def test_graphemes_stay_whole():
         assert slices(text, chunk(text, counter, alone, overlap=2)) == [grapheme] * 30
 
 
+def test_overlap_yields_to_a_long_grapheme():
+    letter = "e" + "\u0301" * 59
+    text = "alpha,beta,gamma,delta," + letter + "x" * 100
+    assert slices(text, chunk(text, CharacterCounter(), 72, overlap=20))[:2] == [text[:23], "delta," + letter + "xxx"]
+
+
 def test_a_grapheme_over_the_limit_is_cut_between_characters():
     text = "👩‍👩‍👧‍👦" * 3
     chunks = chunk(text, COUNTERS["bytes"], 12)
@@ -387,6 +393,18 @@ def test_a_plan_that_fails_again_and_again_is_cut_down_ever_faster():
     chunks = chunk("x" * 6000, counter, 512)
     assert len(chunks) <= 40
     assert counter.counted <= 30 * 6000
+
+
+def test_slices_with_far_more_tokens_than_in_their_context_are_halved():
+    class Threefold(CharacterCounter):
+        def count(self, texts):
+            self.counted += sum(map(len, texts))
+            return [3 * len(text) + 2 for text in texts]
+
+    counter = Threefold()
+    chunks = chunk("x" * 3000, counter, 512)
+    assert len(chunks) <= 25
+    assert counter.counted <= 12 * 3000
 
 
 @pytest.mark.parametrize("overlap", [18, 50, -1])

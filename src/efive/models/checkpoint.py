@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from safetensors.numpy import save_file
 
 from efive.errors import InputError, ModelError, ModelFileError, ModelNotFoundError
@@ -15,7 +16,7 @@ from efive.inputs import E5_PROMPTS, Prompts
 from efive.models import family
 from efive.models.architecture import MAX_TOKENS, Architecture, Kind
 from efive.models.tasks import DEFAULT_TASK, task_sentence
-from efive.models.tensors import Tensor, open_pickled, open_safetensors
+from efive.models.tensors import SCALE_SUFFIX, Tensor, open_pickled, open_safetensors, pack_rows
 
 # Where the weights may lie, best first. An index names the shards of a split checkpoint.
 _WEIGHTS = (
@@ -221,10 +222,12 @@ def _token_limit(folder: Path, architecture: Architecture) -> int:
     return min(stated, MAX_TOKENS, architecture.longest)
 
 
-def write(checkpoint: Checkpoint, folder: Path) -> None:
+def write(checkpoint: Checkpoint, folder: Path, *, compact: bool = False) -> None:
     """Write `checkpoint` as a folder that efive, sentence-transformers and transformers read alike.
 
-    Weights are written as float32 (float16 stays float16), the prefixes are registered as prompts.
+    Weights are written as float32 (float16 stays float16), the prefixes are registered as prompts. A `compact`
+    folder keeps matrices as int8 with a scale per row, a quarter of the size; only efive reads it, and its
+    space is another, for its values are rounded.
 
     Raises:
         InputError: if `folder` exists and is not empty.
@@ -235,15 +238,25 @@ def write(checkpoint: Checkpoint, folder: Path) -> None:
     for name in TOKENIZER_FILES:
         if (checkpoint.folder / name).is_file():
             shutil.copyfile(checkpoint.folder / name, folder / name)
-    tensors = {name: np.ascontiguousarray(_plain(tensor)) for name, tensor in checkpoint.tensors.items()}
-    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    layout = _compact if compact else _plain
+    save_file(layout(checkpoint.tensors), folder / "model.safetensors", metadata={"format": "pt"})
     for path, content in sidecars(checkpoint).items():
         (folder / path).parent.mkdir(exist_ok=True)
         (folder / path).write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def _plain(tensor: Tensor) -> np.ndarray[Any, np.dtype[Any]]:
-    return tensor.values if tensor.dtype == "F16" else tensor.floats()
+def _plain(tensors: Mapping[str, Tensor]) -> dict[str, npt.NDArray[Any]]:
+    return {name: np.ascontiguousarray(t.values if t.dtype == "F16" else t.floats()) for name, t in tensors.items()}
+
+
+def _compact(tensors: Mapping[str, Tensor]) -> dict[str, npt.NDArray[Any]]:
+    packed: dict[str, npt.NDArray[Any]] = {}
+    for name, tensor in tensors.items():
+        if len(tensor.shape) < 2:
+            packed[name] = np.ascontiguousarray(tensor.floats())
+            continue
+        packed[name], packed[name + SCALE_SUFFIX] = pack_rows(tensor.floats())
+    return packed
 
 
 def sidecars(checkpoint: Checkpoint) -> dict[str, Any]:

@@ -137,6 +137,12 @@ def _join_scales(found: dict[str, Tensor]) -> dict[str, Tensor]:
     return found
 
 
+def pack_rows(matrix: Floats) -> tuple[npt.NDArray[np.int8], Floats]:
+    """Return a matrix (rows, columns) as int8 codes and float32 row scales (rows,), as `SCALE_SUFFIX` says."""
+    scales: Floats = np.maximum(np.abs(matrix).max(axis=1) / 127, np.finfo(np.float32).tiny)
+    return np.rint(matrix / scales[:, None]).astype(np.int8), scales
+
+
 def open_pickled(path: Path) -> dict[str, Tensor]:
     """Read a `pytorch_model.bin` with torch's restricted unpickler (`weights_only`), never with pickle.
 

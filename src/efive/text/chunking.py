@@ -178,7 +178,7 @@ def _pack(plan: "_Plan") -> list[Chunk]:
             width = min(2 * width, 512)  # a counter holds some 100 bytes for each token of what it counts
             continue
         width = max(1, good)
-        if room <= 0:
+        if room == 0:
             raise _indivisible(plan, spans[good], counts[good])
         room = plan.less_room(last, room, (counts[good] - limits.max_tokens) << failures)
         failures += 1
@@ -234,8 +234,9 @@ class _Plan:
         after = self._skip(last[1])
         unit = self._unit(after, room)
         whole = self._tokens(after, unit) + self._mark(after)
+        smaller = room - min(excess, (room + 1) // 2)
         # The whole sentence (or word) alone, nothing repeated, is tried before it is broken up.
-        return max(room - excess, whole) if whole < room else room - excess
+        return max(smaller, whole) if whole < room else smaller
 
     def _skip(self, position: int) -> int:
         """Return the first visible character from `position` on."""
@@ -256,8 +257,8 @@ class _Plan:
 
     def _reach(self, start: int, room: int) -> int:
         """Return where the first token starts that a chunk from `start` with `room` tokens cannot hold."""
-        token = int(self.ends.searchsorted(start, "right")) + max(0, room - self._mark(start))
-        return min(int(self.starts[token]), self.stop) if token < len(self.starts) else self.stop
+        token = int(self.ends.searchsorted(start, "right")) + room - self._mark(start)
+        return int(self.starts[token]) if token < len(self.starts) else self.stop
 
     def _floor(self, after: int) -> int:
         """Return where the first token that ends beyond `after` starts: a chunk has to end beyond that."""
