@@ -45,6 +45,10 @@ def _print_cell(rows: Records, clock: str) -> None:
     )
     for note in dict.fromkeys(notes):
         print(note)
+    for name, found in measured.items():
+        used = max(r["cpu_s"] / r["wall_s"] for r in found)
+        if used > 1.1 * found[0]["threads"]:
+            print(f"not comparable by the wall clock: {_title(name)} used {used:.1f} processors")
     _print_limits(rows)
     _print_ratios(measured, clock)
 

@@ -114,6 +114,7 @@ def main() -> None:
             message = " ".join(str(error).split())
             answer = {"error": f"{type(error).__name__}: {message}"[:300]}
         print(json.dumps(answer), file=answers, flush=True)
+    os._exit(0)  # some libraries' threads would keep the process alive
 
 
 if __name__ == "__main__":

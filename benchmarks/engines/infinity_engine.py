@@ -42,6 +42,23 @@ def _flat_copy(folder: Path) -> Path:
     return flat
 
 
+def _limit_onnxruntime(threads: int) -> None:
+    """Give every ONNX Runtime session the thread count, which Infinity has no option for.
+
+    Left alone, ONNX Runtime starts a thread per core and pins each to its own, whatever the process may use.
+    """
+    import onnxruntime
+
+    build = onnxruntime.InferenceSession.__init__
+
+    def limited(self: object, path: object, sess_options: object = None, **options: object) -> None:
+        sess_options = sess_options or onnxruntime.SessionOptions()
+        sess_options.intra_op_num_threads = threads
+        build(self, path, sess_options, **options)
+
+    onnxruntime.InferenceSession.__init__ = limited
+
+
 def load(folder: str, threads: int, *, engine: str = "torch") -> Infinity:
     """Load the folder in fp32: "torch", or "optimum", which is ONNX Runtime.
 
@@ -50,6 +67,7 @@ def load(folder: str, threads: int, *, engine: str = "torch") -> Infinity:
     """
     torch.set_num_threads(threads)
     if engine == "optimum":
+        _limit_onnxruntime(threads)
         os.chdir(_flat_copy(Path(folder)))
         folder = "."
     arguments = EngineArgs(

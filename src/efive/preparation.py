@@ -182,7 +182,10 @@ class Preparer:
         present = 0 if request.role is Role.RAW else prefix_length(text, self.prompts)
         prefix = self.prompts.of(request.role)
         body = text[present:]
-        windows = chunk(body, _Counter(self.tokenizer, prefix), self.max_tokens, overlap=request.overlap)
+        try:
+            windows = chunk(body, _Counter(self.tokenizer, prefix), self.max_tokens, overlap=request.overlap)
+        except InputError as error:
+            raise InputError(f"text {index}: {error}", index=index) from None
         rows = self.tokenizer.encode([prefix + body[w.start : w.end] for w in windows])
         for window, ids in zip(windows, rows, strict=True):
             prepared.add(ids, Span(index, present + window.start, present + window.end))

@@ -102,12 +102,15 @@ def test_missing_key_is_named(shape, key):
         Architecture.from_config(config)
 
 
-@pytest.mark.parametrize("value", ["12", None, [], {}, True, -1, 0, float("nan"), float("inf")], ids=repr)
+WRONG = ["12", None, [], {}, True, -1, 0, float("nan"), float("inf")]
+
+
 @pytest.mark.parametrize(("shape", "key"), REQUIRED)
-def test_value_of_a_wrong_type_or_sign_is_named(shape, key, value):
-    null_theta = key == "rope_theta" and value is None  # points to rope_parameters
-    with pytest.raises(ModelError, match=rf"config.json (lacks '{key}'|says {key})" if null_theta else f"says {key} "):
-        Architecture.from_config(shape.to_config() | {key: value})
+def test_value_of_a_wrong_type_or_sign_is_named(shape, key):
+    for value in WRONG:
+        absent = key == "rope_theta" and value is None  # null points to rope_parameters
+        with pytest.raises(ModelError, match=f"lacks '{key}'" if absent else f"config.json says {key} "):
+            Architecture.from_config(shape.to_config() | {key: value})
 
 
 @pytest.mark.parametrize("key", ["hidden_size", "vocab_size", "num_hidden_layers"])
@@ -165,10 +168,10 @@ def test_any_json_value_in_any_key_reads_or_is_a_model_error(data, value):
     try:
         read = Architecture.from_config(config | {key: value})
     except ModelError as error:
-        assert key in str(error) or key == "rope_theta"
+        complaint = str(error)
     else:
-        assert read.longest > 0
-        assert read.head_dim > 0
+        complaint = key if read.longest > 0 and read.head_dim > 0 else ""
+    assert key in complaint
 
 
 def test_head_and_arithmetic():

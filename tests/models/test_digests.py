@@ -1,7 +1,6 @@
 """Digests follow the content, and the memory of them follows the files."""
 
 import json
-import os
 
 import numpy as np
 import pytest
@@ -49,9 +48,10 @@ def test_change_of_weights_is_seen_though_remembered(model, tmp_path):
 
 def test_change_of_the_tokenizer_is_seen_though_remembered(model, tmp_path):
     before = digests(model, tmp_path / "cache")
-    content = (model / "tokenizer.json").read_text()
-    (model / "tokenizer.json").write_text(content.replace('"a":7', '"z":7'))
-    assert (model / "tokenizer.json").read_text() != content
+    content = json.loads((model / "tokenizer.json").read_text())
+    vocabulary = content["model"]["vocab"]
+    vocabulary["a"], vocabulary["b"] = vocabulary["b"], vocabulary["a"]
+    small.write_json(model / "tokenizer.json", content)
     after = digests(model, tmp_path / "cache")
     assert after[0] == before[0]
     assert after[1] != before[1]
@@ -73,14 +73,14 @@ def test_home_that_cannot_be_written_costs_only_time(model, tmp_path):
     assert digests(model, tmp_path / "cache") == digests(model, tmp_path / "other")
 
 
-@pytest.mark.parametrize("content", [None, b"", b"[]", b"3", b"\xff", b"[" * 50_000], ids=repr)
+@pytest.mark.parametrize(
+    "content", [None, b"", b"[]", b"3", b"\xff", b"[" * 50_000], ids=lambda content: repr(content)[:8]
+)
 def test_damaged_tokenizer_is_named(model, tmp_path, content):
     read = checkpoint.read(model)
     if content is None:
-        os.remove(model / "tokenizer.json")
+        (model / "tokenizer.json").unlink()
     else:
         (model / "tokenizer.json").write_bytes(content)
-    if content == b"[]":  # an empty list is an empty object to dict(); it must not pass for a tokenizer
-        pass
     with pytest.raises(ModelFileError, match=r"tokenizer\.json is (missing|no readable tokenizer)"):
         of_checkpoint(read, tmp_path / "cache")

@@ -154,7 +154,7 @@ def test_fetch_that_lost_the_hub_halfway_is_no_success(hub, store, published):
     for name in WANTED - {"modules.json"}:
         (staging / name).write_bytes((published / name).read_bytes())
     hub.treeless = True
-    with pytest.raises(EfiveError, match="modules.json of someone/a-model did not arrive"):
+    with pytest.raises(EfiveError, match=r"modules\.json of someone/a-model did not arrive"):
         store.pull(NAME, endpoint=hub.endpoint)
     assert store.list() == []
 

@@ -124,12 +124,12 @@ SOUND = safetensors.numpy.save({"a": VALUES["F32"], "b": VALUES["I8"], "c": VALU
 HEADER_END = 8 + int.from_bytes(SOUND[:8], "little")
 
 
-@pytest.mark.parametrize("length", range(len(SOUND)))
-def test_torn_anywhere_is_refused(tmp_path, length):
+def test_torn_anywhere_is_refused(tmp_path):
     path = tmp_path / "m.safetensors"
-    path.write_bytes(SOUND[:length])
-    with pytest.raises(ModelFileError, match=r"m\.safetensors (is torn|is oversized|has a broken header)"):
-        open_safetensors(path)
+    for length in range(len(SOUND)):
+        path.write_bytes(SOUND[:length])
+        with pytest.raises(ModelFileError, match=r"m\.safetensors (is torn|has a broken header)"):
+            open_safetensors(path)
 
 
 @settings(max_examples=60, deadline=None, database=None)
@@ -147,17 +147,18 @@ def opens_or_refuses(path, content):
     try:
         found = open_safetensors(path)
     except ModelFileError as error:
-        assert str(path) in str(error) or "row_scale" in str(error)
+        complaint, found = str(error), {}
     else:
-        stored = sum(t.values.nbytes for t in found.values())
-        assert stored <= len(content)
-        assert all(t.floats().shape == t.shape for t in found.values())
+        complaint = str(path)
+    assert str(path) in complaint or "row_scale" in complaint
+    assert sum(t.values.nbytes for t in found.values()) <= len(content)
+    assert all(t.floats().shape == t.shape for t in found.values())
 
 
-def test_every_flip_of_a_bit_in_the_header(tmp_path):
+def test_flips_in_every_byte_of_the_header(tmp_path):
     path = tmp_path / "m.safetensors"
     for position in range(HEADER_END):
-        for bit in range(8):
+        for bit in (position % 8, (position + 3) % 8):
             damaged = bytearray(SOUND)
             damaged[position] ^= 1 << bit
             opens_or_refuses(path, bytes(damaged))

@@ -3,6 +3,7 @@
 A bundle is a zip archive without compression (weights do not compress) whose first entry is the manifest.
 """
 
+import errno
 import hashlib
 import json
 import lzma
@@ -20,6 +21,11 @@ from efive.models.store import MANIFEST, ModelStore, Progress, StoredModel, chec
 
 _FORMAT = 1
 _BLOCK = 1 << 22
+# A damaged archive directory makes zipfile raise whatever it stumbles over: unknown methods, encryption, positions.
+_STUMBLES = (
+    zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError, ValueError, struct.error, OSError
+)  # fmt: skip
+_FROM_THE_BUNDLE = {errno.EINVAL, errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG}
 
 
 def export_bundle(folder: Path, target: Path, *, source: str, revision: str, progress: Progress | None = None) -> None:
@@ -76,8 +82,9 @@ def import_bundle(
                 shutil.rmtree(staging, ignore_errors=True)
     except EfiveError:
         raise
-    # A damaged archive directory makes zipfile raise whatever it stumbles over: unknown methods, encryption, names.
-    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError, ValueError, struct.error) as error:
+    except _STUMBLES as error:
+        if isinstance(error, OSError) and error.errno not in _FROM_THE_BUNDLE:
+            raise  # a full disk, a read-only home
         raise ModelFileError(f"{bundle} is torn or no bundle of efive: {error}") from None
 
 

@@ -35,9 +35,11 @@ def _state(files: list[Path]) -> list[tuple[str, int, int]]:
 def _tokenizer_digest(path: Path) -> str:
     """Hash what decides the ids in `tokenizer.json`: not its spacing, nor stored padding and truncation."""
     try:
-        content = dict(json.loads(path.read_bytes()))
-    except (ValueError, TypeError, RecursionError) as error:
+        content = json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
         raise ModelFileError(f"{path} is no readable tokenizer: {error}") from None
+    if not isinstance(content, dict):
+        raise ModelFileError(f"{path} is no readable tokenizer: it is no JSON object")
     for key in ("padding", "truncation", "version"):
         content.pop(key, None)
     canonical = json.dumps(content, sort_keys=True, ensure_ascii=True, separators=(",", ":"))

@@ -160,7 +160,7 @@ def _pack(plan: "_Plan") -> list[Chunk]:
     """Plan chunks, count them, keep those before the first that is too long, go on there with less room.
 
     The number planned ahead doubles after success and falls back after failure, so that no more is
-    counted in vain than was counted for good.
+    planned in vain than was planned for good.
     """
     chunks: list[Chunk] = []
     limits = plan.limits
