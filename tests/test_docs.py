@@ -121,15 +121,18 @@ def efive_commands(text: str) -> list[list[str]]:
         lexer = shlex.shlex(line.replace("\\\n", " "), posix=True, punctuation_chars="|;<>&")
         lexer.whitespace_split = True
         command: list[str] = []
-        for word in [*lexer, ";"]:
+        words = iter([*lexer, ";"])
+        for word in words:
             if word.strip("|;<>&"):
                 command.append(word)
-                continue
-            while command and re.fullmatch(r"[A-Z_]+=.*", command[0]):
-                command.pop(0)
-            if command[:1] == ["efive"]:
-                found.append(command[1:])
-            command = []
+            elif "<" in word or ">" in word:
+                next(words)  # a file
+            else:
+                while command and re.fullmatch(r"[A-Z_]+=.*", command[0]):
+                    command.pop(0)
+                if command[:1] == ["efive"]:
+                    found.append(command[1:])
+                command = []
     return found
 
 

@@ -81,7 +81,8 @@ def show(model: str | None, as_json: bool) -> None:  # noqa: FBT001
 def pull(name: str, revision: str, endpoint: str | None) -> None:
     """Fetch a model from the Hugging Face hub. The only command that uses the network.
 
-    NAME is a family name (multilingual-e5-small) or an id (owner/model). Interrupted pulls go on.
+    NAME is a family name (multilingual-e5-small) or an id (owner/model). After an interrupted pull the same
+    command keeps the files that are complete.
     """
     _say("stored", store().pull(name, revision=revision, endpoint=endpoint))
 

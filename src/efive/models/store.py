@@ -92,7 +92,8 @@ class ModelStore:
     def pull(self, name: str, *, revision: str = "main", endpoint: str | None = None) -> StoredModel:
         """Fetch a model from the Hugging Face hub (or the mirror at `endpoint`) and check every file.
 
-        An interrupted pull goes on where it stopped. `revision` is a branch, a tag or a commit; the commit
+        A dropped connection is taken up where it broke; after an interrupted pull the same call keeps the files
+        that are complete. `revision` is a branch, a tag or a commit; the commit
         that it meant is recorded.
 
         Raises:
