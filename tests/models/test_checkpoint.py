@@ -117,7 +117,7 @@ def test_safetensors_go_before_pickled_weights(model):
 
 def test_defaults_of_a_bare_folder(model):
     read = checkpoint.read(model)
-    assert (read.pooling, read.normalized, read.prompts, read.instruct) == ("mean", True, E5_PROMPTS, False)
+    assert (read.pooling, read.prompts, read.instruct) == ("mean", E5_PROMPTS, False)
     assert read.max_tokens == read.architecture.longest == 16
     assert read.tokenizer_file == model / "tokenizer.json"
 
@@ -306,13 +306,6 @@ def test_other_pooling_is_refused(model, config, says):
         checkpoint.read(model)
 
 
-def test_modules_decide_the_normalisation(model):
-    pool(model, pooling_mode="mean")
-    assert checkpoint.read(model).normalized
-    pool(model, MODULES[:2], pooling_mode="mean")
-    assert not checkpoint.read(model).normalized
-
-
 @pytest.mark.parametrize("kind", ["Dense", "LayerNorm", "CLIPModel"])
 def test_unknown_modules_are_refused(model, kind):
     pool(model, (*MODULES, (kind, "3_x")), pooling_mode="mean")
@@ -427,7 +420,7 @@ def test_written_folder_reads_back_the_same(tiny_models, model, tmp_path, kind):
     source = checkpoint.read(model if kind == "int8" else tiny_models[kind])
     checkpoint.write(source, tmp_path / "new")
     again = checkpoint.read(tmp_path / "new")
-    for part in ("architecture", "prompts", "pooling", "normalized", "max_tokens", "instruct"):
+    for part in ("architecture", "prompts", "pooling", "max_tokens", "instruct"):
         assert getattr(again, part) == getattr(source, part)
     assert set(again.tensors) == set(source.tensors)
     for name, tensor in source.tensors.items():
@@ -438,7 +431,7 @@ def test_written_folder_reads_back_the_same(tiny_models, model, tmp_path, kind):
     assert prompts == {"query": source.prompts.query, "document": source.prompts.passage}
 
 
-def test_written_folder_keeps_float16_limits_prompts_and_bare_vectors(model, tmp_path):
+def test_written_folder_keeps_float16_limits_and_prompts(model, tmp_path):
     save_file({name: value.astype(np.float16) for name, value in VALUES.items()}, model / "model.safetensors")
     pool(model, MODULES[:2], pooling_mode="lasttoken")
     small.write_json(model / "config_sentence_transformers.json", {"prompts": {"query": "ä: ", "document": "d: "}})
@@ -446,7 +439,7 @@ def test_written_folder_keeps_float16_limits_prompts_and_bare_vectors(model, tmp
     checkpoint.write(source, tmp_path / "new")
     again = checkpoint.read(tmp_path / "new")
     assert {tensor.dtype for tensor in again.tensors.values()} == {"F16"}
-    assert (again.pooling, again.normalized, again.max_tokens) == ("last", False, 9)
+    assert (again.pooling, again.max_tokens) == ("last", 9)
     assert again.prompts == Prompts("ä: ", "d: ")
     assert_small(again)
 

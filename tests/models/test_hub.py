@@ -9,7 +9,7 @@ import pytest
 import small
 import torch
 
-from efive.errors import EfiveError, ModelFileError, ModelNotFoundError
+from efive.errors import EfiveError, InputError, ModelFileError, ModelNotFoundError
 from efive.models.hub import HubError
 from efive.models.store import ModelStore, read_manifest, sha256
 
@@ -225,3 +225,10 @@ def test_manifest_of_a_pulled_model_is_ours_even_if_the_repository_brings_one(hu
     pulled = store.pull(NAME, endpoint=hub.endpoint)
     assert (pulled.source, pulled.revision) == (NAME, commit)
     assert store.verify("a-model") == pulled
+
+
+def test_a_name_taken_from_elsewhere_is_not_overwritten(hub, store, model):
+    store.copy(model, "multilingual-e5-small")
+    with pytest.raises(InputError, match="efive models remove multilingual-e5-small"):
+        store.pull("multilingual-e5-small", endpoint=hub.url)
+    assert hub.seen == []

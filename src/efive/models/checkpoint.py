@@ -50,7 +50,6 @@ class Checkpoint:
     prompts: Prompts
     pooling: str
     """`mean` (all encoders) or `last` (e5-mistral)."""
-    normalized: bool
     max_tokens: int
     instruct: bool
     """Whether queries carry an instruction that the caller may choose."""
@@ -95,15 +94,13 @@ def read(folder: Path) -> Checkpoint:
         raise ModelNotFoundError(f"{folder} is no model folder")
     config = _read_json(folder / "config.json")
     architecture = Architecture.from_config(config)
-    pooling, normalized = _pooling(folder, architecture)
     prompts, instruct = _prompts(folder, architecture, config)
     return Checkpoint(
         folder=folder,
         architecture=architecture,
         tensors=_checked(architecture, _open_weights(folder), folder),
         prompts=prompts,
-        pooling=pooling,
-        normalized=normalized,
+        pooling=_pooling(folder, architecture),
         max_tokens=_token_limit(folder, architecture),
         instruct=instruct,
     )
@@ -166,11 +163,11 @@ def _checked(architecture: Architecture, found: dict[str, Tensor], folder: Path)
     return kept
 
 
-def _pooling(folder: Path, architecture: Architecture) -> tuple[str, bool]:
+def _pooling(folder: Path, architecture: Architecture) -> str:
     default = "last" if architecture.kind is Kind.MISTRAL else "mean"
     modules = _read_json(folder / "modules.json", optional=True, kind=list)
     if not modules:
-        return default, True
+        return default
     try:
         kinds = {str(module["type"]).rsplit(".", 1)[-1]: str(module["path"]) for module in modules}
     except (TypeError, KeyError):
@@ -191,7 +188,7 @@ def _pooling(folder: Path, architecture: Architecture) -> tuple[str, bool]:
         raise ModelError(f"{file} pools by {' and '.join(stated)}; E5 pools by mean, e5-mistral by its last token")
     if pooling.get("include_prompt", True) is False:
         raise ModelError(f"{file} leaves the prompt out of the mean; E5 pools over its prefix too")
-    return (names[stated[0]] if stated else default), "Normalize" in kinds or not kinds
+    return names[stated[0]] if stated else default
 
 
 def _prompts(folder: Path, architecture: Architecture, config: dict[str, Any]) -> tuple[Prompts, bool]:
@@ -261,9 +258,8 @@ def _compact(tensors: Mapping[str, Tensor]) -> dict[str, npt.NDArray[Any]]:
 
 def sidecars(checkpoint: Checkpoint) -> dict[str, Any]:
     """Return the JSON files beside weights and tokenizer, by relative path."""
-    modules = [("0", "", "Transformer"), ("1", "1_Pooling", "Pooling")]
-    if checkpoint.normalized:
-        modules.append(("2", "2_Normalize", "Normalize"))
+    # Vectors of efive are unit vectors, whether or not the folder that was read says so.
+    modules = [("0", "", "Transformer"), ("1", "1_Pooling", "Pooling"), ("2", "2_Normalize", "Normalize")]
     last = checkpoint.pooling == "last"
     return {
         "config.json": checkpoint.architecture.to_config(),

@@ -93,12 +93,12 @@ class ModelStore:
         """Fetch a model from the Hugging Face hub (or the mirror at `endpoint`) and check every file.
 
         A dropped connection is taken up where it broke; after an interrupted pull the same call keeps the files
-        that are complete. `revision` is a branch, a tag or a commit; the commit
-        that it meant is recorded.
+        that are complete. `revision` is a branch, a tag or a commit; the commit that it meant is recorded.
 
         Raises:
             ModelNotFoundError: if the hub has no such model or revision.
             ModelFileError: if a file does not have the hub's checksum.
+            InputError: if the store has a model of this name from elsewhere.
             EfiveError: whatever `checkpoint.read` finds wrong in the folder.
         """
         from efive.models.hub import fetch  # noqa: PLC0415 - the only door to the network
@@ -109,6 +109,12 @@ class ModelStore:
                 f"{name!r} is neither a family name ({', '.join(family.FAMILY)}) nor an id like owner/model"
             )
         target = repository.split("/")[1]
+        other = self.models / target
+        if (other / MANIFEST).is_file() and read_manifest(other)["source"] != repository:
+            raise InputError(
+                f"the store has a {target} from {read_manifest(other)['source'] or 'elsewhere'}; "
+                f"`efive models remove {target}` makes room for {repository}"
+            )
         staging = self.home / "incoming" / f"{repository.replace('/', '--')}@{revision.replace('/', '--')}"
         commit = fetch(repository, revision, staging, endpoint=endpoint, wanted=_WANTED, unwanted=_UNWANTED)
         shutil.rmtree(staging / ".cache", ignore_errors=True)  # the hub client's own bookkeeping
