@@ -230,5 +230,5 @@ def test_manifest_of_a_pulled_model_is_ours_even_if_the_repository_brings_one(hu
 def test_a_name_taken_from_elsewhere_is_not_overwritten(hub, store, model):
     store.copy(model, "multilingual-e5-small")
     with pytest.raises(InputError, match="efive models remove multilingual-e5-small"):
-        store.pull("multilingual-e5-small", endpoint=hub.url)
+        store.pull("multilingual-e5-small", endpoint=hub.endpoint)
     assert hub.seen == []
