@@ -15,7 +15,7 @@ from efive.engines import select
 from efive.engines.base import Engine, EngineInfo, Precision, TokenBatch
 from efive.engines.hardware import Hardware, available_cpus, detect
 from efive.errors import InputError, ModelFileError, NonFiniteError
-from efive.inputs import Overflow, Prompts, Role, TokenUsage, parse_overflow, parse_role
+from efive.inputs import INSTRUCT_TEMPLATE, Overflow, Prompts, Role, TokenUsage, parse_overflow, parse_role
 from efive.models import checkpoint as checkpoints
 from efive.models.architecture import Kind
 from efive.models.checkpoint import Checkpoint
@@ -42,6 +42,7 @@ class Embeddings:
     spans: list[Span]
     """One per row: which text, and which characters of it, the vector stands for."""
     space: Space
+    """Vectors may be compared only with vectors of the same space."""
 
     def __len__(self) -> int:
         return len(self.vectors)
@@ -99,7 +100,8 @@ class Encoder:
         Raises:
             ModelNotFoundError: if the model is not here.
             ModelError: if its files are damaged or no E5 model.
-            EngineError: if the engine cannot run it as asked, or int8 fails its gate.
+            EngineError: if the engine cannot run it as asked; `PrecisionRefusedError` if int8 fails its gate.
+            DependencyError: if it needs torch and torch is not installed.
             InputError: for an option that does not exist.
         """
         store = ModelStore()
@@ -246,7 +248,8 @@ class Encoder:
     def save(self, folder: str | Path, *, compact: bool = False) -> None:
         """Write the model as a folder that efive, sentence-transformers and transformers load alike.
 
-        With `compact`, matrices are kept as int8 with a scale per row: a quarter of the size, for efive only.
+        With `compact`, matrices are kept as int8 with a scale per row: a quarter of the size, for efive only, and
+        a space of its own, for the values are rounded.
 
         Raises:
             InputError: if the folder exists and is not empty.
@@ -284,7 +287,7 @@ def space_of(checkpoint: Checkpoint, precision: Precision, cache: Path) -> Space
     return Space(
         weights=weights,
         tokenizer=tokenizer,
-        query_prefix=checkpoint.prompts.query,
+        query_prefix=INSTRUCT_TEMPLATE if checkpoint.instruct else checkpoint.prompts.query,
         passage_prefix=checkpoint.prompts.passage,
         pooling=checkpoint.pooling,
         normalized=True,

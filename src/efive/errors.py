@@ -10,6 +10,7 @@ EfiveError
 ├── EngineError                engine               an engine cannot run this model as asked
 │   ├── PrecisionRefusedError  precision_refused    a precision failed its quality gate
 │   └── NonFiniteError         non_finite           a vector came out as NaN or infinity, in fp32 too
+├── HubError                   hub                  the model hub could not be reached or did not answer right
 ├── SpaceMismatchError         space_mismatch       vectors of two spaces were about to be mixed
 └── DependencyError            missing_dependency   an optional package is not installed
 
@@ -82,6 +83,12 @@ class NonFiniteError(EngineError):
     """A vector is NaN or infinite even after the fp32 retry."""
 
     code = "non_finite"
+
+
+class HubError(EfiveError):
+    """The model hub could not be reached or did not answer as it should."""
+
+    code = "hub"
 
 
 class SpaceMismatchError(EfiveError):

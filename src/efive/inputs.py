@@ -54,7 +54,9 @@ class Prompts:
     """The strings a model wants before each text; `""` means nothing."""
 
     query: str
+    """Before queries."""
     passage: str
+    """Before passages."""
 
     @classmethod
     def instruct(cls, task: str) -> "Prompts":

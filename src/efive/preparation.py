@@ -46,8 +46,11 @@ class Span:
     """The part of an input that one vector stands for, in characters of the text as it was given."""
 
     input: int
+    """Number of the text among the call's."""
     start: int
+    """First character."""
     end: int
+    """Behind the last character."""
 
 
 @dataclass(slots=True)

@@ -26,16 +26,23 @@ class Space:
     """All that decides where a text lands. Two equal spaces give comparable vectors, on any machine."""
 
     weights: str
-    """SHA-256 of the encoder's tensors, by name, dtype, shape and bytes."""
+    """SHA-256 of the encoder's tensors, by name, shape and float32 value."""
     tokenizer: str
     """SHA-256 of `tokenizer.json`, canonically serialised."""
     query_prefix: str
+    """What stands before queries; for instruct models the template, for each query may have its own task."""
     passage_prefix: str
+    """What stands before passages."""
     pooling: str
+    """`mean` or `last`."""
     normalized: bool
+    """Whether vectors have length 1."""
     dimension: int
+    """Components of a vector."""
     precision: str
+    """`fp32`, `bf16`, `fp16` or `int8`."""
     version: int = SPACE_VERSION
+    """Of efive's own arithmetic."""
 
     @property
     def fingerprint(self) -> str:

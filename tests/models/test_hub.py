@@ -9,8 +9,7 @@ import pytest
 import small
 import torch
 
-from efive.errors import EfiveError, InputError, ModelFileError, ModelNotFoundError
-from efive.models.hub import HubError
+from efive.errors import EfiveError, HubError, InputError, ModelFileError, ModelNotFoundError
 from efive.models.store import ModelStore, read_manifest, sha256
 
 NAME = "someone/a-model"

@@ -34,9 +34,13 @@ class EngineInfo:
     """What an engine is and how it likes to be fed."""
 
     name: str
+    """`openvino` or `torch`."""
     precision: Precision
+    """The number format of its matrix products."""
     device: str
+    """`cpu`, `cuda:0`, `mps`."""
     dimension: int
+    """Components of a vector."""
     token_budget: int
     """Tokens of one batch, padding included where `padded`."""
     padded: bool

@@ -5,13 +5,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import openvino as ov
-import openvino.properties as props
-from openvino.properties import hint
 
 from efive.engines.base import EngineInfo, Floats, Precision, TokenBatch
 from efive.engines.hardware import Hardware
 from efive.engines.openvino_graph import build
+from efive.engines.openvino_import import hint, ov, props
 from efive.errors import EngineError
 from efive.models.architecture import Kind
 from efive.models.checkpoint import Checkpoint

@@ -12,9 +12,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import openvino as ov
-from openvino import opset13 as ops
 
+from efive.engines.openvino_import import ops, ov
 from efive.models.architecture import Architecture
 from efive.models.tensors import Tensor
 

@@ -9,17 +9,11 @@ from huggingface_hub import HfApi, constants, snapshot_download
 from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
 from huggingface_hub.hf_api import RepoSibling
 
-from efive.errors import EfiveError, ModelFileError, ModelNotFoundError
+from efive.errors import HubError, ModelFileError, ModelNotFoundError
 from efive.models.store import sha256
 
 # Else the client asks huggingface.co for things of its own, even where a mirror is named, and reports the environment.
 constants.HF_HUB_DISABLE_TELEMETRY = True
-
-
-class HubError(EfiveError):
-    """The hub could not be reached or did not answer as it should."""
-
-    code = "hub"
 
 
 def fetch(

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -36,8 +37,8 @@ class StoredModel:
 
 
 def default_home() -> Path:
-    """Return the folder that holds models and caches unless the caller names another: `~/.efive`."""
-    return Path.home() / ".efive"
+    """Return the folder that holds models and caches: $EFIVE_HOME if that is set, else `~/.efive`."""
+    return Path(os.environ.get("EFIVE_HOME") or Path.home() / ".efive")
 
 
 class ModelStore:
