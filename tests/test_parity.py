@@ -37,17 +37,24 @@ def reference(folder, texts):
 
 
 @pytest.fixture(scope="module")
-def references(tiny_models):
+def models(tmp_path_factory):
+    """128 units wide: the width from which int8 quantises activations too, not the weights alone."""
+    root = tmp_path_factory.mktemp("wide")
+    return {kind: tiny.make(kind, root / kind, hidden=128) for kind in tiny.KINDS}
+
+
+@pytest.fixture(scope="module")
+def references(models):
     """Reference vectors of the probe texts and a text beyond the limit, as passages, by kind."""
     texts = [*tiny.TEXTS, LONG]
     prefix = {"mistral": ""}
-    return {k: reference(f, [prefix.get(k, "passage: ") + t for t in texts]) for k, f in tiny_models.items()}
+    return {k: reference(f, [prefix.get(k, "passage: ") + t for t in texts]) for k, f in models.items()}
 
 
 @pytest.mark.parametrize(("kind", "engine", "precision"), CASES)
 @pytest.mark.filterwarnings("ignore:.*was cut to 512")
-def test_vectors_equal_the_reference(tiny_models, references, kind, engine, precision):
-    with Encoder.load(tiny_models[kind], engine=engine, precision=precision) as encoder:
+def test_vectors_equal_the_reference(models, references, kind, engine, precision):
+    with Encoder.load(models[kind], engine=engine, precision=precision) as encoder:
         vectors = encoder.embed_passages([*tiny.TEXTS, LONG]).vectors
     expected = references[kind]
     cosines = (vectors * expected).sum(axis=1)

@@ -2,10 +2,10 @@
 
 import json
 import os
-import pty
 import subprocess
 import sys
 import warnings
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -47,7 +47,9 @@ def source(form: str, folder) -> tuple[list, bytes]:
         return ["-", "--from", "jsonl"], jsonl(TEXTS)
     if form == "--text":
         return [part for text in TEXTS for part in ("--text", text)], b""
-    name = {"text": "in.txt", "jsonl": "in.jsonl", "strings": "in.ndjson", "parquet": "in.parquet", "forced": "in"}[form]
+    name = {"text": "in.txt", "jsonl": "in.jsonl", "strings": "in.ndjson", "parquet": "in.parquet", "forced": "in"}[
+        form
+    ]
     file = folder / name
     if form == "parquet":
         pq.write_table(pa.table({"text": TEXTS, "other": range(len(TEXTS))}), file, row_group_size=3)
@@ -129,7 +131,15 @@ def test_own_ids_are_kept(efive, model, tmp_path):
 
 def test_field_names_the_text(efive, model, encoder, close, tmp_path):
     result = efive(
-        "embed", "--role", "query", *model, "--from", "jsonl", "--field", "body", stdin=jsonl([{"body": "x", "text": 1}])
+        "embed",
+        "--role",
+        "query",
+        *model,
+        "--from",
+        "jsonl",
+        "--field",
+        "body",
+        stdin=jsonl([{"body": "x", "text": 1}]),
     )
     assert close(result.vectors, encoder.embed_queries(["x"]).vectors)
     file = tmp_path / "in.parquet"
@@ -148,12 +158,14 @@ def test_windows_index_the_original_text(efive, model, encoder, close):
     rows = result.rows
     expected = encoder.embed_passages(["short", LONG], overflow="chunk", overlap=20)
     assert close(result.vectors, expected.vectors)
-    assert [(row["id"], row["start"], row["end"]) for row in rows] == [(s.input, s.start, s.end) for s in expected.spans]
+    assert [(row["id"], row["start"], row["end"]) for row in rows] == [
+        (s.input, s.start, s.end) for s in expected.spans
+    ]
     assert len(rows) > 3
     assert rows[0]["text"] == "short"
     assert all(row["text"] == LONG[row["start"] : row["end"]] for row in rows[1:])
     assert rows[-1]["end"] == len(LONG)
-    assert all(after["start"] < before["end"] for before, after in zip(rows[1:], rows[2:], strict=False))
+    assert all(after["start"] < before["end"] for before, after in pairwise(rows[1:]))
     assert not any(row["truncated"] for row in rows)
 
 
@@ -177,7 +189,8 @@ def test_overflow_error_names_line_and_way_out(efive, model, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "word"), [("", "line 2: the text is empty"), ("Query: x", "line 2: the text already begins with 'Query: '")]
+    ("text", "word"),
+    [("", "line 2: the text is empty"), ("Query: x", "line 2: the text already begins with 'Query: '")],
 )
 def test_strict_refuses_what_is_else_warned_of(efive, model, text, word):
     stdin = f"a\n{text}\n"
@@ -219,7 +232,10 @@ def test_skip_invalid_does_the_rest_and_names_each(efive, model, encoder, close)
     assert result.code == 0
     assert [row["id"] for row in result.rows] == [0, 2, 4]  # numbers stay those of the input
     assert close(result.vectors, encoder.embed_queries(["a", "b", "c"]).vectors)
-    assert [line.split(":")[1] for line in result.err.splitlines()] == [" skipped stdin, line 2", " skipped stdin, line 4"]
+    assert [line.split(":")[1] for line in result.err.splitlines()] == [
+        " skipped stdin, line 2",
+        " skipped stdin, line 4",
+    ]
 
 
 @pytest.mark.parametrize(

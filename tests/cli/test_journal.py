@@ -86,48 +86,63 @@ def computed(monkeypatch):
     return counts
 
 
+@pytest.fixture
+def complete(expected, close):
+    """Say whether an output has all rows in order, and nothing of the work is left beside it."""
+
+    def check(output: Path) -> bool:
+        ids, vectors = written(output)
+        alone = [p.name for p in output.parent.glob(f"{output.name}*")] == [output.name]
+        return ids in (None, list(range(COUNT))) and close(vectors, expected) and alone
+
+    return check
+
+
+@pytest.fixture
+def send(start, wait_for):
+    """Start a command, send it a signal after its first note, and return its exit code, stdout and stderr."""
+
+    def run(command: list, number: signal.Signals) -> tuple[int, bytes, str]:
+        process = start(*command, "--threads", 1)
+        wait_for(notes(command[-1]), process)
+        process.send_signal(number)
+        out, err = process.communicate(timeout=60)
+        return process.returncode, out, err.decode()
+
+    return run
+
+
 @pytest.mark.parametrize("suffix", SUFFIXES)
-def test_a_killed_run_goes_on(start, wait_for, efive, model, big, expected, close, computed, tmp_path, suffix):
+def test_a_killed_run_goes_on(send, efive, model, big, complete, computed, suffix, tmp_path):  # noqa: PLR0917
     output = tmp_path / f"out.{suffix}"
-    command = ["embed", "--role", "passage", *model, "--threads", 1, big, "-o", output]
-    process = start(*command)
-    wait_for(notes(output), process)
-    process.kill()
-    assert process.wait() == -signal.SIGKILL
+    command = ["embed", "--role", "passage", *model, big, "-o", output]
+    assert send(command, signal.SIGKILL)[0] == -signal.SIGKILL
     assert not output.exists()
     before = noted(output)["records"]
     assert 0 < before < COUNT
     result = efive(*command)
     assert result.code == 0, result.err
     assert computed == [COUNT - before]
-    ids, vectors = written(output)
-    assert ids in (None, list(range(COUNT)))
-    assert close(vectors, expected)
-    assert sorted(p.name for p in tmp_path.glob("out*")) == [output.name]
+    assert complete(output)
 
 
-def test_control_c_is_130_and_loses_nothing(start, wait_for, efive, model, big, expected, close, tmp_path):
+def test_control_c_is_130_and_loses_nothing(send, efive, model, big, complete, tmp_path):
     output = tmp_path / "out.jsonl"
-    command = ["embed", "--role", "passage", *model, "--threads", 1, big, "-o", output]
-    process = start(*command)
-    wait_for(notes(output), process)
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
-    assert (process.returncode, out) == (130, b"")
+    command = ["embed", "--role", "passage", *model, big, "-o", output]
+    code, out, err = send(command, signal.SIGINT)
     done = noted(output)["records"]
-    assert err.decode() == (
+    assert (code, out) == (130, b"")
+    assert err == (
         f"efive: interrupted after {done} texts; they are safe, the same command (without --restart) goes on\n"
     )
     assert 0 < done < COUNT
     assert efive(*command).code == 0
-    ids, vectors = written(output)
-    assert ids == list(range(COUNT))
-    assert close(vectors, expected)
+    assert complete(output)
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
-def test_what_was_written_after_the_last_note_is_cut_off(
-    efive, model, big, expected, close, computed, stop_after, tmp_path, suffix
+def test_what_was_written_after_the_last_note_is_cut_off(  # noqa: PLR0917
+    efive, model, big, complete, computed, stop_after, suffix, tmp_path
 ):
     output = tmp_path / f"out.{suffix}"
     command = ["embed", "--role", "passage", *model, big, "-o", output]
@@ -143,9 +158,7 @@ def test_what_was_written_after_the_last_note_is_cut_off(
             file.write(b'{"id": 99, "vec')
     assert efive(*command).code == 0
     assert computed[1] == COUNT - before
-    ids, vectors = written(output)
-    assert ids in (None, list(range(COUNT)))
-    assert close(vectors, expected)
+    assert complete(output)
 
 
 def test_restart_begins_anew(efive, model, big, computed, stop_after, tmp_path):

@@ -46,7 +46,11 @@ def test_an_unknown_command_is_a_usage_error(efive):
     ("raised", "code", "err"),
     [
         (EngineError("it is broken"), 1, "efive: it is broken\n"),
-        (OSError(errno.ENOSPC, "No space left on device", "out"), 1, "efive: [Errno 28] No space left on device: 'out'\n"),
+        (
+            OSError(errno.ENOSPC, "No space left on device", "out"),
+            1,
+            "efive: [Errno 28] No space left on device: 'out'\n",
+        ),
         (KeyboardInterrupt(), 130, "efive: interrupted\n"),
         (BrokenPipeError(errno.EPIPE, "Broken pipe"), 1, ""),
     ],

@@ -44,7 +44,7 @@ def texts(records):
         (b"\xef\xbb\xbf", []),
         (b"a\n\xef\xbb\xbfb\n", ["a", "\ufeffb"]),  # only at the beginning of a file is it a mark
         (" a\tb \u2028 c\x0b\r\n".encode(), [" a\tb \u2028 c\x0b"]),  # only newlines end lines, blanks stay
-        ('"quoted"\n'.encode(), ['"quoted"']),
+        (b'"quoted"\n', ['"quoted"']),
     ],
 )
 def test_text_lines(read, content, expected):
@@ -74,7 +74,7 @@ def test_places_are_lines_of_the_file(read):
         (b"{}", ["no field 'text'", "none"]),
         (b'{"text": 5}', ["field 'text' is 5, not a string"]),
         (b'{"text": null}', ["field 'text' is null, not a string"]),
-        (b'{"text": ["a"]}', ['field \'text\' is ["a"], not a string']),
+        (b'{"text": ["a"]}', ["field 'text' is [\"a\"], not a string"]),
         (b'["a"]', ['["a"] where a JSON object is needed']),
         (b"17", ["17 where a JSON object is needed"]),
         (b'{"text": "\xff"}', ["byte 10 (0xff) is not UTF-8", "iconv"]),
@@ -145,7 +145,9 @@ def test_parquet_values_that_are_no_strings(read, column, shown):
     assert shown in str(raised.value)
     skipped = []
     records = read(pa.table({"text": column}), "in.parquet", skipped=skipped)
-    assert [record.id for record in records] == [n for n, value in enumerate(column.to_pylist()) if isinstance(value, str)]
+    assert [record.id for record in records] == [
+        n for n, value in enumerate(column.to_pylist()) if isinstance(value, str)
+    ]
     assert len(records) + len(skipped) == 3
 
 
@@ -162,7 +164,9 @@ def test_no_parquet_at_all(read, content):
 
 def test_parquet_that_is_damaged_inside(read, tmp_path):
     file = tmp_path / "good.parquet"
-    pq.write_table(pa.table({"text": [f"text {n}" for n in range(3000)]}), file, compression="zstd", use_dictionary=False)
+    pq.write_table(
+        pa.table({"text": [f"text {n}" for n in range(3000)]}), file, compression="zstd", use_dictionary=False
+    )
     content = bytearray(file.read_bytes())
     content[100:1100] = bytes(1000)
     with pytest.raises(InputError, match=r"in\.parquet is damaged after row 0"):

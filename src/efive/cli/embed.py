@@ -82,8 +82,9 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter per option
         state = incoming.state()
         journal = Journal(output, None if state is None else state | settings)
         journal.begin(restart=restart)
-        writer = outputs.open_writer(output, form_out, journal.reached, outputs.Value("vector", encoder.dimension))
-        Job(encoder, incoming, role, options, with_text=with_text).run(writer, journal)
+        value = outputs.Value("vector", encoder.dimension)
+        with closing(outputs.open_writer(output, form_out, journal.reached, value)) as writer:
+            Job(encoder, incoming, role, options, with_text=with_text).run(writer, journal)
 
 
 class Job:

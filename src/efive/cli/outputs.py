@@ -40,6 +40,9 @@ class Writer(Protocol):
     def finish(self) -> None:
         """Put the complete output in its place."""
 
+    def close(self) -> None:
+        """Let go of the files, finished or not."""
+
 
 def format_of(output: Path | None, form: str | None) -> str:
     """Return the format of `output` (None is stdout), which `form` states or its suffix tells.
@@ -84,6 +87,9 @@ class _Stdout:
     def finish(self) -> None:
         """Nothing to do: the lines are out."""
 
+    def close(self) -> None:
+        """Nothing to do: stdout is not ours."""
+
 
 def _unfit(part: Path) -> InputError:
     return InputError(f"{part} is not what the notes beside it say: it was altered. Use --restart to begin anew")
@@ -122,6 +128,9 @@ class _JsonLines:
         self._file.close()
         self._part.replace(self._output)
 
+    def close(self) -> None:
+        self._file.close()
+
 
 class _Npy:
     """float32 (rows, size), or (rows,) for numbers; `reached` is the size in bytes. The header is written last."""
@@ -152,6 +161,9 @@ class _Npy:
         _settle(self._file)
         self._file.close()
         self._part.replace(self._output)
+
+    def close(self) -> None:
+        self._file.close()
 
 
 class _Parquet:
@@ -209,6 +221,9 @@ class _Parquet:
                 writer.write_table(pq.read_table(file).cast(schema))
         draft.replace(self._output)
         shutil.rmtree(self._folder)
+
+    def close(self) -> None:
+        """Nothing to do: no part stays open."""
 
 
 def _ids(ids: list[str | int]) -> Any:  # noqa: ANN401 - pyarrow has no types

@@ -71,8 +71,8 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter per option
         state = source.state()
         journal = Journal(output, None if state is None else state | settings)
         journal.begin(restart=restart)
-        writer = outputs.open_writer(output, form_out, journal.reached, outputs.Value("similarity", 0))
-        with journal.interruptible():
+        opened = outputs.open_writer(output, form_out, journal.reached, outputs.Value("similarity", 0))
+        with closing(opened) as writer, journal.interruptible():
             with progress_bar(source.count(), journal.records, " pairs") as bar:
                 for rows in _pairs(encoder, source, journal.records, search=search):
                     journal.note(len(rows), writer.append(rows))

@@ -154,7 +154,8 @@ class _RmsNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         exact = x.float()
-        return self.weight * (exact * torch.rsqrt(exact.square().mean(-1, keepdim=True) + self.eps)).to(x.dtype)
+        scaled = exact * torch.rsqrt(exact.square().mean(-1, keepdim=True) + self.eps)
+        return self.weight * scaled.to(self.weight.dtype)
 
 
 def _rotate(x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
@@ -220,11 +221,13 @@ class MistralEncoder(nn.Module):
 
     def forward(self, ids: Tensor, layout: Layout) -> Tensor:
         """Token ids (T,) to the last hidden states (T, hidden)."""
-        x = self.embed_tokens(ids)
+        # The sum that runs through all layers stays in float32: in bfloat16 every addition rounds it.
+        x = self.embed_tokens(ids).float()
         exponents = torch.arange(0, self.shape.head_dim, 2, device=ids.device) / self.shape.head_dim
         angles = layout.positions()[:, None] * self.shape.rope_theta ** -exponents.float()
         angles = torch.cat([angles, angles], dim=-1)[:, None, :]
-        rotary = (angles.cos().to(x.dtype), angles.sin().to(x.dtype))
+        dtype = self.embed_tokens.weight.dtype
+        rotary = (angles.cos().to(dtype), angles.sin().to(dtype))
         for layer in self.layers:
             x = layer(x, layout, rotary)
         return cast("Tensor", self.norm(x))
