@@ -247,6 +247,10 @@ def test_skip_invalid_does_the_rest_and_names_each(efive, model, encoder, close)
         (["in.txt", "--text", "a"], ["a file or --text, not both"]),
         (["in.txt", "-o", "missing/out.jsonl"], ["no folder missing", "create it"]),
         (["in.txt", "-o", "out.xyz"], ["out.xyz", "--to"]),
+        (
+            ["in.txt", "-o", "/dev/null", "--to", "jsonl", "--restart"],
+            ["/dev/null is no plain file", "redirect stdout"],
+        ),
         (["in.txt", "-o", "out"], ["out: cannot tell the format"]),
         (["in.txt", "--to", "npy"], ["npy cannot be written to stdout", "--output"]),
         (["in.txt", "-o", "out.NPY", "--overflow", "chunk"], ["which window", ".parquet"]),

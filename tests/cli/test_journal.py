@@ -1,6 +1,7 @@
 """Runs that are killed, interrupted or given again in another way: nothing is lost, mixed or overwritten."""
 
 import json
+import shutil
 import signal
 from pathlib import Path
 
@@ -11,8 +12,9 @@ import tiny
 
 from efive import Encoder
 from efive.cli.journal import Journal
+from efive.errors import InputError
 
-COUNT = 5000
+COUNT = 4000
 SUFFIXES = ["jsonl", "parquet", "npy"]
 
 
@@ -152,10 +154,11 @@ def test_what_was_written_after_the_last_note_is_cut_off(  # noqa: PLR0917
     part = output.with_name(output.name + ".part")
     if suffix == "parquet":
         assert len(list(part.iterdir())) == 3  # one of them not noted
+        shutil.copy(part / "000000000.parquet", part / "000000099.parquet")
     else:
         assert part.stat().st_size > noted(output)["reached"]
         with part.open("ab") as file:
-            file.write(b'{"id": 99, "vec')
+            file.write(b'{"id": 99, "vec' * 1_000_000)  # longer than what is still to come
     assert efive(*command).code == 0
     assert computed[1] == COUNT - before
     assert complete(output)
@@ -263,12 +266,14 @@ def test_a_part_that_was_altered_is_refused(efive, model, small, stop_after, tmp
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"run": 5}', '{"run": {}, "records": "many", "reached": 0}'])
-def test_damaged_notes_are_refused(efive, interrupted, content):
-    command, output = interrupted
+def test_damaged_notes_are_refused(tmp_path, content):
+    output = tmp_path / "out.jsonl"
     notes(output).write_text(content)
-    result = efive(*command)
-    assert result.code == 1
-    assert "out.jsonl.progress.json is damaged; use --restart" in result.err
+    with pytest.raises(InputError, match=r"out\.jsonl\.progress\.json is damaged; use --restart"):
+        Journal(output, {"input": "x"}).begin(restart=False)
+    assert notes(output).exists()
+    Journal(output, {"input": "x"}).begin(restart=True)
+    assert not notes(output).exists()
 
 
 @pytest.mark.parametrize("stdin", [True, False])

@@ -11,13 +11,13 @@ import pytest
 import tiny
 
 
-@pytest.mark.parametrize("columns", [0, 100])  # a terminal may not know its width: docker, CI
-def test_a_bar_appears_on_a_terminal_and_stdout_stays_clean(start, model, tmp_path, columns):
+@pytest.mark.parametrize("size", [(0, 0), (24, 0), (24, 100)])  # a terminal may not know its size: docker, CI
+def test_a_bar_appears_on_a_terminal_and_stdout_stays_clean(start, model, tmp_path, size):
     file, out = tmp_path / "big.txt", tmp_path / "out"
     words = " ".join(tiny.TEXTS).split()
     file.write_text("".join(f"{n} {' '.join(words[n % 200 :][:40])}\n" for n in range(20_000)))
     terminal, end = pty.openpty()
-    fcntl.ioctl(end, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    fcntl.ioctl(end, termios.TIOCSWINSZ, struct.pack("HHHH", *size, 0, 0))
     with out.open("wb") as stdout:
         process = start("embed", "--role", "query", *model, "--threads", 1, file, stdout=stdout, stderr=end)
     os.close(end)

@@ -110,6 +110,8 @@ def check_output(output: Path | None, source: Path | None, *, restart: bool) -> 
         return
     if not output.absolute().parent.is_dir():
         raise InputError(f"{output}: there is no folder {output.parent}; create it first")
+    if output.exists() and not output.is_file():
+        raise InputError(f"{output} is no plain file; leave --output out and redirect stdout instead")
     if source is not None and output.exists() and output.samefile(source):
         raise InputError(f"{output} is the input itself; name another --output")
     if output.exists() and not restart and not _notes(output).exists():

@@ -65,9 +65,9 @@ def progress_bar(total: int | None, initial: int = 0, unit: str = " texts") -> "
 
 
 def bar_settings() -> dict[str, Any]:
-    """Return how tqdm shows itself: after a second, on a terminal, and on one that does not know its width too."""
-    known = sys.stderr.isatty() and os.get_terminal_size(sys.stderr.fileno()).columns > 0
-    return {"delay": 1, "disable": None} | ({"dynamic_ncols": True} if known else {"ncols": 80})
+    """Return how tqdm shows itself: after a second, on a terminal, and on one that does not know its size too."""
+    known = sys.stderr.isatty() and min(os.get_terminal_size(sys.stderr.fileno())) > 0
+    return {"delay": 1, "disable": None} | ({"dynamic_ncols": True} if known else {"ncols": 80, "nrows": 24})
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *_place: Any) -> None:  # noqa: ANN401
