@@ -218,7 +218,8 @@ class Encoder:
                 index = prepared.spans[row].input
                 raise NonFiniteError(
                     f"text {index} gives a vector that is not finite, in fp32 too: the weights in "
-                    f"{self._checkpoint.folder} are damaged or overflow on this text"
+                    f"{self._checkpoint.folder} are damaged or overflow on this text",
+                    index=index,
                 )
         return normalize(pooled)
 

@@ -80,9 +80,13 @@ class PrecisionRefusedError(EngineError):
 
 
 class NonFiniteError(EngineError):
-    """A vector is NaN or infinite even after the fp32 retry."""
+    """A vector is NaN or infinite even after the fp32 retry; `index` is the text's position among the inputs."""
 
     code = "non_finite"
+
+    def __init__(self, message: str, *, index: int) -> None:
+        super().__init__(message)
+        self.index = index
 
 
 class HubError(EfiveError):

@@ -79,7 +79,7 @@ class Notices:
         """Warn, unless this kind was warned of already."""
         if kind not in self._given:
             self._given.add(kind)
-            warnings.warn(f"{message} (said once per call; `usage` has every text)", kind, stacklevel=2)
+            warnings.warn(f"{message} (said once; the token usage tells for every text)", kind, stacklevel=2)
 
 
 class Preparer:
@@ -136,7 +136,7 @@ class Preparer:
         if request.overflow is Overflow.ERROR:
             raise TooLongError(
                 f"text {index} has {len(ids)} tokens, prefix included; the model reads {self.max_tokens}. "
-                "overflow='chunk' embeds all of it, 'end' and 'start' cut it",
+                "The overflow policy `chunk` embeds all of it, `end` and `start` cut it",
                 index=index,
             )
         if request.overflow is Overflow.CHUNK:
@@ -152,7 +152,8 @@ class Preparer:
         prepared.usage.append(TokenUsage(len(ids), len(cut), truncated=True))
         notices.give(
             TruncationWarning,
-            f"text {index} has {len(ids)} tokens and was cut to {self.max_tokens}; overflow='chunk' embeds all of it",
+            f"text {index} has {len(ids)} tokens and was cut to {self.max_tokens}; the overflow policy `chunk` embeds "
+            "all of it",
         )
 
     def _prefix_tokens(self, role: Role) -> int:

@@ -13,7 +13,7 @@ from efive.cli import outputs
 from efive.cli.journal import Journal, check_output
 from efive.cli.options import encoder_options, load_encoder, progress_bar
 from efive.cli.records import FORMATS, Given, Record, Source
-from efive.errors import InputError
+from efive.errors import InputError, NonFiniteError
 
 if TYPE_CHECKING:
     from efive.encoder import Embeddings, EmbedOptions, Encoder
@@ -136,7 +136,7 @@ class Job:
             for part in self.encoder.stream(texts(), self.role, **(self.options | {"progress": done})):
                 yield [waiting.popleft() for _ in part.usage], part
                 delivered += len(part.usage)
-        except InputError as error:
+        except (InputError, NonFiniteError) as error:
             if error.index is None:
                 raise
             place = waiting[error.index - delivered].place

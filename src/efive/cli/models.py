@@ -34,7 +34,7 @@ def list_models(as_json: bool) -> None:  # noqa: FBT001
             row = {"name": name, "stored": model is not None, "parameters": known.parameters if known else None}
             click.echo(json.dumps(row | ({"source": model.source, "revision": model.revision} if model else {})))
         else:
-            state = f"{_size(model.bytes)}, revision {model.revision[:8]}" if model else "not here"
+            state = f"{_size(model.bytes)} {model.source} {model.revision[:8]}".rstrip() if model else "not here"
             click.echo(f"{name:<32} {millions:>8}  {state}")
 
 
@@ -108,7 +108,10 @@ def export_bundle(model: str, bundle: Path) -> None:
 @click.argument("bundle", type=click.Path(path_type=Path))
 @click.option("--name", help="Store it under this name.  [default: the bundle's own]")
 def import_bundle(bundle: Path, name: str | None) -> None:
-    """Check a bundle file, or a model folder, and put its model into the store."""
+    """Check a bundle file, or a model folder, and put its model into the store.
+
+    An older model of the same name is replaced if it came from the same source, and else kept.
+    """
     from efive.models import bundles
 
     models = store()

@@ -4,7 +4,6 @@ import os
 import sys
 import warnings
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -42,11 +41,10 @@ def encoder_options(function: F) -> F:
 
 
 def store() -> "ModelStore":
-    """Return the model store: below $EFIVE_HOME if that is set, else the default."""
+    """Return the store of this machine's models."""
     from efive.models.store import ModelStore
 
-    home = os.environ.get("EFIVE_HOME")
-    return ModelStore(Path(home) if home else None)
+    return ModelStore()
 
 
 def load_encoder(model: str | None, task: str | None, threads: int | None, **engine: Any) -> "Encoder":  # noqa: ANN401

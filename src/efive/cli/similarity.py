@@ -49,8 +49,8 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter per option
 ) -> None:
     """Print the cosine of the first TEXT with each of the others, best first, or of each pair in a file.
 
-    E5's cosines lie close together, mostly between 0.7 and 1: compare them with each other, not with a
-    fixed threshold. A text file of pairs has a tab between the two.
+    E5's cosines lie close together (the published models' between 0.7 and 1): compare them with each other, not
+    with a fixed threshold. A text file of pairs has a tab between the two.
     """
     names = tuple(name.strip() for name in fields.split(","))
     if len(names) != 2:

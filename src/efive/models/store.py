@@ -110,20 +110,21 @@ class ModelStore:
                 f"{name!r} is neither a family name ({', '.join(family.FAMILY)}) nor an id like owner/model"
             )
         target = repository.split("/")[1]
-        other = self.models / target
-        if (other / MANIFEST).is_file() and read_manifest(other)["source"] != repository:
-            raise InputError(
-                f"the store has a {target} from {read_manifest(other)['source'] or 'elsewhere'}; "
-                f"`efive models remove {target}` makes room for {repository}"
-            )
+        self._refuse_taken(target, repository)
         staging = self.home / "incoming" / f"{repository.replace('/', '--')}@{revision.replace('/', '--')}"
         commit = fetch(repository, revision, staging, endpoint=endpoint, wanted=_WANTED, unwanted=_UNWANTED)
         shutil.rmtree(staging / ".cache", ignore_errors=True)  # the hub client's own bookkeeping
         return self.adopt(staging, target, source=repository, revision=commit)
 
     def adopt(self, folder: Path, name: str, *, source: str, revision: str) -> StoredModel:
-        """Check `folder`, write its manifest, and move it into the store as `name`, replacing an older one."""
-        check_name(name)
+        """Check `folder`, write its manifest, and move it into the store as `name`.
+
+        An older one of the same source is replaced, at once or not at all.
+
+        Raises:
+            InputError: if the store has a model of this name from elsewhere.
+        """
+        self._refuse_taken(check_name(name), source)
         manifest = {
             "source": source,
             "revision": revision,
@@ -146,6 +147,16 @@ class ModelStore:
             raise
         shutil.rmtree(old, ignore_errors=True)
         return self._describe(target)
+
+    def _refuse_taken(self, name: str, source: str) -> None:
+        if not (self.models / name / MANIFEST).is_file():
+            return
+        present = read_manifest(self.models / name)["source"]
+        if present != source:
+            raise InputError(
+                f"the store has a {name} from {present or 'elsewhere'}; `efive models remove {name}` makes room for "
+                f"the one from {source}"
+            )
 
     def copy(self, folder: Path, name: str) -> StoredModel:
         """Copy a model folder into the store as `name`."""
