@@ -103,7 +103,7 @@ def test_export_that_breaks_leaves_no_file(model, tmp_path):
 def test_import_replaces_an_older_model_and_a_refused_one_leaves_it(bundle, store, tmp_path):
     import_bundle(bundle, store)
     newer = small.write(tmp_path / "newer/a-model", seed=1)
-    export_bundle(newer, tmp_path / "newer.bundle", source="s", revision="2")
+    export_bundle(newer, tmp_path / "newer.bundle", source="someone/a-model", revision="2")
     content = bytearray((tmp_path / "newer.bundle").read_bytes())
     content[content.index((newer / "model.safetensors").read_bytes()) + 900] ^= 1
     (tmp_path / "altered.bundle").write_bytes(content)

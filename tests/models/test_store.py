@@ -113,11 +113,20 @@ def test_adopt_moves_the_folder_and_records_its_files(store, model):
 def test_adopt_replaces_an_older_model(stored, tmp_path):
     newer = small.write(tmp_path / "newer", seed=1)
     weights = (newer / "model.safetensors").read_bytes()
-    replaced = stored.adopt(newer, "one", source="x", revision="2")
+    replaced = stored.adopt(newer, "one", source="a-model", revision="2")
     assert (replaced.folder / "model.safetensors").read_bytes() == weights
     assert not (replaced.folder / "1_Pooling").exists()
     assert sorted(p.name for p in stored.models.iterdir()) == ["one", "two"]
     assert [stored.verify(n).revision for n in ("one", "two")] == ["2", ""]
+
+
+def test_a_model_from_elsewhere_is_kept(stored, tmp_path):
+    before = contents(stored.models)
+    other = small.write(tmp_path / "other", seed=1)
+    for enter in (lambda: stored.copy(other, "one"), lambda: stored.adopt(other, "one", source="x", revision="")):
+        with pytest.raises(InputError, match="`efive models remove one` makes room"):
+            enter()
+    assert contents(stored.models) == before
 
 
 @pytest.mark.parametrize("broken", ["config.json", "model.safetensors", "tokenizer.json"])
@@ -125,7 +134,7 @@ def test_folder_that_is_no_model_does_not_enter(stored, tmp_path, broken):
     before = contents(stored.models)
     bad = small.write(tmp_path / "bad", seed=1)
     (bad / broken).unlink()
-    for enter in (lambda: stored.copy(bad, "one"), lambda: stored.adopt(bad, "one", source="x", revision="")):
+    for enter in (lambda: stored.copy(bad, "new"), lambda: stored.adopt(bad, "one", source="a-model", revision="")):
         with pytest.raises(ModelError, match=broken.replace(".", r"\.")):
             enter()
     assert contents(stored.models) == before
