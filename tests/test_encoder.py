@@ -13,6 +13,7 @@ from efive import Encoder
 from efive.encoder import Embeddings
 from efive.errors import (
     EmptyTextWarning,
+    EngineError,
     InputError,
     ModelNotFoundError,
     PrefixError,
@@ -288,3 +289,69 @@ def test_task_only_for_instruct_models(tiny_models):
         Encoder.load(tiny_models["bert"], task="retrieval")
     with pytest.raises(InputError, match="did you mean retrieval"):
         Encoder.load(tiny_models["mistral"], task="retreival")
+
+
+class TestAfterClosing:
+    @pytest.mark.parametrize("engine", ["openvino", "torch"])
+    def test_use_is_an_error_and_closing_twice_is_none(self, tiny_models, engine):
+        encoder = Encoder.load(tiny_models["bert"], engine=engine)
+        encoder.close()
+        encoder.close()
+        with pytest.raises(EngineError, match="closed"):
+            encoder.embed_queries(["a"])
+
+    def test_a_stream_cut_off_by_closing_ends_with_an_error(self, tiny_models):
+        with Encoder.load(tiny_models["bert"]) as encoder:
+            stream = encoder.stream((str(n) for n in range(100_000)), "query")
+            next(stream)
+        with pytest.raises(EngineError, match="closed"):
+            list(stream)
+
+
+@pytest.mark.parametrize(
+    ("texts", "options", "message"),
+    [(None, {}, "texts is NoneType"), (5, {}, "texts is int"), (["a"], {"role": "both"}, "no role 'both'")],
+)
+def test_a_wrong_call_fails_at_the_call_not_in_the_loop(encoder, texts, options, message):
+    with pytest.raises(InputError, match=message):
+        encoder.stream(texts, **({"role": "query"} | options))
+
+
+def test_threads_must_be_at_least_one(tiny_models):
+    with pytest.raises(InputError, match="threads is 0"):
+        Encoder.load(tiny_models["bert"], threads=0)
+
+
+def test_an_instruction_without_room_for_text_is_refused(tiny_models):
+    with pytest.raises(InputError, match="leaves none of 16"):
+        Encoder.load(tiny_models["mistral"], max_tokens=16)
+
+
+@pytest.mark.parametrize("policy", ["end", "start", "chunk"])
+def test_a_long_query_keeps_the_instruction_that_its_writer_gave(tiny_models, policy):
+    """Neither lost nor replaced by the default one, and its characters are not counted as the text's."""
+    own = "Instruct: Find the recipe that answers.\nQuery: "
+    with Encoder.load(tiny_models["mistral"], precision="fp32", max_tokens=100) as encoder, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        result = encoder.embed_queries([own + LONG], overflow=policy)
+        span = result.spans[0]
+        kept = (own + LONG)[max(span.start, len(own)) : span.end]
+        alone = encoder.embed([own + kept.strip()], "raw").vectors[0]
+        other = encoder.embed_queries([kept.strip()]).vectors[0]
+    # The cut may fall within a word, whose piece differs alone; the default instruction is much farther away.
+    assert float(result.vectors[0] @ alone) > 0.97 > float(result.vectors[0] @ other)
+
+
+def test_a_generator_of_large_texts_is_read_a_block_at_a_time(encoder):
+    drawn = 0
+
+    def texts():
+        nonlocal drawn
+        for _ in range(200):
+            drawn += 1
+            yield "word " * 100_000
+
+    from efive.pipeline import blocks
+
+    next(blocks(texts(), 1024))
+    assert drawn <= 9

@@ -20,6 +20,7 @@ INSTRUCT = Prompts.instruct("Find the answer.")
         ("queryable: tea", Role.QUERY, "query: queryable: tea"),
         ("my query: tea", Role.QUERY, "query: my query: tea"),
         ("", Role.QUERY, "query: "),
+        ("query: Query:  tea", Role.QUERY, "query: tea"),
     ],
 )
 def test_e5_prefixes(text, role, expected):
@@ -54,3 +55,9 @@ def test_adding_twice_is_adding_once(text, role, prompts):
 def test_stripping_undoes_adding(text):
     if prefix_length(text, E5_PROMPTS) == 0:
         assert strip_prefix(add_prefix(text, Role.QUERY, E5_PROMPTS), E5_PROMPTS).strip() == text.strip()
+
+
+def test_a_model_s_own_registered_prefixes_are_the_ones_it_knows():
+    own = Prompts("search_query: ", "search_document: ")
+    assert add_prefix("Search_Query:tea", Role.QUERY, own) == "search_query: tea"
+    assert add_prefix("query: tea", Role.QUERY, own) == "search_query: query: tea"

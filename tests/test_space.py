@@ -6,6 +6,7 @@ from efive import Encoder
 from efive.encoder import space_of
 from efive.engines.base import Precision
 from efive.models import checkpoint
+from efive.models.architecture import Kind
 from efive.space import Space
 
 SPACE = Space("a" * 64, "b" * 64, "query: ", "passage: ", "mean", normalized=True, dimension=384, precision="bf16")
@@ -62,3 +63,13 @@ def test_other_weights_are_another_space(tiny_models, tmp_path):
     two = space_of(checkpoint.read(tiny.make("bert", tmp_path / "other", seed=1)), Precision.FP32, tmp_path)
     assert "the weights" in one.difference(two)
     assert "the tokenizer" not in one.difference(two)
+
+
+@pytest.mark.parametrize("change", [{"heads": 2}, {"norm_eps": 0.1}, {"kind": "xlm-roberta"}])
+def test_another_arithmetic_on_the_same_tensors_is_another_space(tiny_models, tmp_path, change):
+    plain = checkpoint.read(tiny_models["bert"])
+    changed = replace(plain, architecture=replace(plain.architecture, **change))
+    if "kind" in change:
+        changed = replace(plain, architecture=replace(plain.architecture, kind=Kind.XLM_R, pad_id=1))
+    one, two = (space_of(c, Precision.FP32, tmp_path) for c in (plain, changed))
+    assert one.fingerprint != two.fingerprint

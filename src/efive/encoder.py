@@ -72,6 +72,7 @@ class Encoder:
         self._exact: Engine | None = None
         self._space: Space | None = None
         self._lock = threading.Lock()
+        self._closed = False
         self._preparer = Preparer(tokenizer, checkpoint.prompts, checkpoint.max_tokens)
 
     @classmethod
@@ -104,6 +105,8 @@ class Encoder:
             DependencyError: if it needs torch and torch is not installed.
             InputError: for an option that does not exist.
         """
+        if threads is not None and threads < 1:
+            raise InputError(f"threads is {threads}; it must be at least 1")
         store = ModelStore()
         checkpoint = checkpoints.read(store.resolve(model))
         if task is not None:
@@ -120,7 +123,11 @@ class Encoder:
             tokenizer = reading.result()
         encoder = cls(checkpoint, tokenizer, started, setup)
         if choice.precision is Precision.INT8:
-            encoder._pass_gate()
+            try:
+                encoder._pass_gate()
+            except BaseException:
+                encoder.close()
+                raise
         return encoder
 
     @property
@@ -191,8 +198,11 @@ class Encoder:
         """
         if isinstance(texts, str):
             raise InputError("texts is one str; pass a list of texts, [text] for a single one")
-        request = _request(role, options)
-        done = options.get("progress") or _nothing
+        if not isinstance(texts, Iterable):
+            raise InputError(f"texts is {type(texts).__name__}; pass a list or a generator of texts")
+        return self._stream(texts, _request(role, options), options.get("progress") or _nothing)
+
+    def _stream(self, texts: Iterable[str], request: Request, done: Callable[[int], None]) -> Iterator[Embeddings]:
         notices = Notices()
 
         def prepare(block: pipeline.Block) -> Prepared:
@@ -225,6 +235,8 @@ class Encoder:
 
     def _exact_engine(self) -> Engine:
         """The same model in fp32, started when first needed."""
+        if self.engine_info.precision is Precision.FP32:
+            return self._engine
         with self._lock:
             if self._exact is None:
                 setup = self._setup
@@ -240,6 +252,9 @@ class Encoder:
             return f"{lowest:.6f}"
 
         cosine = float(remembered(self._setup.cache, ["int8 gate", self.space.fingerprint], measure))
+        if self._exact is not None:  # it took the gate's measure and is seldom needed again
+            self._exact.close()
+            self._exact = None
         gate.judge(cosine, self._checkpoint.folder.name)
 
     def warmup(self) -> None:
@@ -258,7 +273,11 @@ class Encoder:
         checkpoints.write(self._checkpoint, Path(folder), compact=compact)
 
     def close(self) -> None:
-        """Release the engine's memory."""
+        """Wait for what is running and release the engine's memory; a second call does nothing."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
         for engine in (self._engine, self._exact):
             if engine is not None:
                 engine.close()

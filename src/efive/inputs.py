@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 
 from efive.errors import InputError, PrefixError
 
@@ -74,9 +75,16 @@ class Prompts:
 
 E5_PROMPTS = Prompts(query="query: ", passage="passage: ")
 
-# A known prefix in any case, with any spacing around the colon: `Query:x`, `passage :  x`.
-_E5_PREFIX = re.compile(r"\s*(query|passage)\s?:\s*", re.IGNORECASE)
 _INSTRUCT_PREFIX = re.compile(r"\s*instruct\s?:\s?[^\n]*\n\s*query\s?:\s*", re.IGNORECASE)
+
+
+@lru_cache
+def _prefix_pattern(prompts: Prompts) -> re.Pattern[str]:
+    """Match the model's prefixes in any case, with any spacing around the colon, once or more often."""
+    if not prompts.passage:
+        return _INSTRUCT_PREFIX
+    names = "|".join(re.escape(p.strip().removesuffix(":")) for p in (prompts.query, prompts.passage))
+    return re.compile(rf"\s*(?:(?:{names})\s?:\s*)+", re.IGNORECASE)
 
 
 def parse_role(value: str | Role) -> Role:
@@ -104,28 +112,31 @@ def parse_overflow(value: str | Overflow) -> Overflow:
 
 
 def prefix_length(text: str, prompts: Prompts) -> int:
-    """Return how many leading characters of `text` are a known prefix of this kind of model, or 0."""
+    """Return how many leading characters of `text` are a known prefix of this model, or 0."""
     if not (prompts.query or prompts.passage):
         return 0
-    pattern = _E5_PREFIX if prompts.passage else _INSTRUCT_PREFIX
-    match = pattern.match(text)
+    match = _prefix_pattern(prompts).match(text)
     return match.end() if match else 0
 
 
-def add_prefix(text: str, role: Role, prompts: Prompts) -> str:
-    """Return what the model reads for `text`: its role's prefix, once.
+def split_prefix(text: str, role: Role, prompts: Prompts) -> tuple[str, int]:
+    """Return the prefix that the model reads before `text`, and where in `text` its own words begin.
 
     A prefix that is already there is replaced by the role's own, whatever its case or spacing; an
     instruction that the caller wrote before a query is kept as it is.
     """
     if role is Role.RAW:
-        return text
+        return "", 0
     present = prefix_length(text, prompts)
-    if not present:
-        return prompts.of(role) + text
-    if prompts.passage or role is Role.PASSAGE:
-        return prompts.of(role) + text[present:]
-    return text
+    if present and role is Role.QUERY and not prompts.passage:
+        return text[:present], present
+    return prompts.of(role), present
+
+
+def add_prefix(text: str, role: Role, prompts: Prompts) -> str:
+    """Return what the model reads for `text`: its role's prefix, once."""
+    prefix, start = split_prefix(text, role, prompts)
+    return prefix + text[start:]
 
 
 def strip_prefix(text: str, prompts: Prompts) -> str:

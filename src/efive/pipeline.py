@@ -4,7 +4,6 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
 
 import numpy as np
 
@@ -33,25 +32,17 @@ def block_size(engine: Engine) -> int:
 
 
 def blocks(texts: Iterable[object], size: int) -> Iterator[Block]:
-    """Split `texts` into blocks of at most `size` texts and a bounded number of characters."""
-    iterator, first = iter(texts), 0
-    while taken := list(islice(iterator, size)):
-        for portion in _bounded(taken):
-            yield Block(first, portion)
-            first += len(portion)
-
-
-def _bounded(texts: list[object]) -> Iterator[list[object]]:
-    portion: list[object] = []
-    characters = 0
+    """Split `texts` into blocks of at most `size` texts and a bounded number of characters, reading no further."""
+    first, portion, characters = 0, list[object](), 0
     for text in texts:
-        size = len(text) if isinstance(text, str) else 0
-        if portion and characters + size > _MOST_CHARACTERS:
-            yield portion
-            portion, characters = [], 0
+        length = len(text) if isinstance(text, str) else 0
+        if portion and (len(portion) == size or characters + length > _MOST_CHARACTERS):
+            yield Block(first, portion)
+            first, portion, characters = first + len(portion), [], 0
         portion.append(text)
-        characters += size
-    yield portion
+        characters += length
+    if portion:
+        yield Block(first, portion)
 
 
 def run(

@@ -20,10 +20,10 @@ from efive.inputs import (
     Prompts,
     Role,
     TokenUsage,
-    add_prefix,
     check_texts,
     prefix_length,
     refuse_prefixed,
+    split_prefix,
 )
 from efive.text.chunking import chunk
 from efive.text.tokenizer import TextTokenizer, TokenIds
@@ -89,6 +89,20 @@ class Preparer:
         self.tokenizer = tokenizer
         self.prompts = prompts
         self.max_tokens = max_tokens
+        for prefix in {prompts.query, prompts.passage}:
+            self._room(prefix, None)
+
+    def _room(self, prefix: str, index: int | None) -> int:
+        """Return the tokens of `prefix`; refuse one that leaves no room for text."""
+        tokens = len(self.tokenizer.offsets(prefix.rstrip())) if prefix else 0
+        left = self.max_tokens - tokens - self.tokenizer.leading - self.tokenizer.trailing
+        if left < 1:
+            raise InputError(
+                f"the prefix {prefix[:60]!r} takes {tokens} tokens and leaves none of {self.max_tokens} for text; "
+                "raise max_tokens or shorten the instruction",
+                index=index,
+            )
+        return tokens
 
     def prepare(self, texts: Sequence[object], request: Request, first: int, notices: Notices) -> Prepared:
         """Prepare `texts`, whose first one is number `first` of the call.
@@ -99,7 +113,8 @@ class Preparer:
         checked = check_texts(texts, first_index=first)
         for index, text in enumerate(checked, first):
             self._look(text, index, request, notices)
-        inputs = [add_prefix(text, request.role, self.prompts) for text in checked]
+        parts = [split_prefix(text, request.role, self.prompts) for text in checked]
+        inputs = [prefix + text[start:] for text, (prefix, start) in zip(checked, parts, strict=True)]
         prepared = Prepared()
         unique = {text: position for position, text in enumerate(dict.fromkeys(inputs))}
         encoded = self.tokenizer.encode(list(unique))  # texts that repeat are tokenised once
@@ -109,7 +124,7 @@ class Preparer:
                 prepared.add(ids, Span(index, 0, len(text)))
                 prepared.usage.append(TokenUsage(len(ids), len(ids), truncated=False))
             else:
-                self._fit(prepared, text, ids, request, index, notices)
+                self._fit(prepared, _Long(index, text, *parts[offset], ids), request, notices)
         return prepared
 
     def _look(self, text: str, index: int, request: Request, notices: Notices) -> None:
@@ -129,50 +144,43 @@ class Preparer:
                 "prefix. Pass bare texts: efive adds the prefix",
             )
 
-    def _fit(
-        self, prepared: Prepared, text: str, ids: TokenIds, request: Request, index: int, notices: Notices
-    ) -> None:
+    def _fit(self, prepared: Prepared, long: "_Long", request: Request, notices: Notices) -> None:
         """Apply the overflow policy to a text of more than `max_tokens` tokens."""
+        seen = len(long.ids)
         if request.overflow is Overflow.ERROR:
             raise TooLongError(
-                f"text {index} has {len(ids)} tokens, prefix included; the model reads {self.max_tokens}. "
+                f"text {long.index} has {seen} tokens, prefix included; the model reads {self.max_tokens}. "
                 "The overflow policy `chunk` embeds all of it, `end` and `start` cut it",
-                index=index,
+                index=long.index,
             )
         if request.overflow is Overflow.CHUNK:
-            used = self._chunk(prepared, text, request, index)
-            prepared.usage.append(TokenUsage(len(ids), used, truncated=False))
+            used = self._chunk(prepared, long, request.overlap)
+            prepared.usage.append(TokenUsage(seen, used, truncated=False))
             return
         keep_end = request.overflow is Overflow.START
-        prefix = self._prefix_tokens(request.role)
-        cut = self.tokenizer.cut(ids, self.max_tokens, keep_end=keep_end, prefix_tokens=prefix if keep_end else 0)
+        prefix = self._room(long.prefix, long.index)
+        cut = self.tokenizer.cut(long.ids, self.max_tokens, keep_end=keep_end, prefix_tokens=prefix if keep_end else 0)
         content = cut[self.tokenizer.leading + prefix : len(cut) - self.tokenizer.trailing]
-        start, end = self._kept(text, content, request)
-        prepared.add(cut, Span(index, start, end))
-        prepared.usage.append(TokenUsage(len(ids), len(cut), truncated=True))
+        start, end = self._kept(long, content, from_end=keep_end)
+        prepared.add(cut, Span(long.index, start, end))
+        prepared.usage.append(TokenUsage(seen, len(cut), truncated=True))
         notices.give(
             TruncationWarning,
-            f"text {index} has {len(ids)} tokens and was cut to {self.max_tokens}; the overflow policy `chunk` embeds "
-            "all of it",
+            f"text {long.index} has {seen} tokens and was cut to {self.max_tokens}; the overflow policy `chunk` "
+            "embeds all of it",
         )
 
-    def _prefix_tokens(self, role: Role) -> int:
-        prefix = self.prompts.of(role).rstrip()
-        return len(self.tokenizer.offsets(prefix)) if prefix else 0
-
-    def _kept(self, text: str, content: TokenIds, request: Request) -> tuple[int, int]:
-        """Find the characters of `text` that the tokens `content`, its first or last ones, stand for.
+    def _kept(self, long: "_Long", content: TokenIds, *, from_end: bool) -> tuple[int, int]:
+        """Find the characters of the text that the tokens `content`, its first or last ones, stand for.
 
         Only as much of the text is tokenised again as it takes.
         """
-        from_end = request.overflow is Overflow.START
-        present = 0 if request.role is Role.RAW else prefix_length(text, self.prompts)
-        size = 8 * len(content)
+        text, size = long.text, 8 * len(content)
         while True:
-            low = max(present, len(text) - size) if from_end else present
-            high = len(text) if from_end else min(len(text), present + size)
+            low = max(long.start, len(text) - size) if from_end else long.start
+            high = len(text) if from_end else min(len(text), long.start + size)
             ids, offsets = self.tokenizer.spans(text[low:high])
-            whole = low == present and high == len(text)
+            whole = low == long.start and high == len(text)
             found = ids[-len(content) :] if from_end else ids[: len(content)]
             if whole or (len(ids) > len(content) and np.array_equal(found, content)):
                 break
@@ -181,19 +189,31 @@ class Preparer:
             return low + int(offsets[-len(content), 0]), len(text)
         return 0, low + int(offsets[len(content) - 1, 1])
 
-    def _chunk(self, prepared: Prepared, text: str, request: Request, index: int) -> int:
+    def _chunk(self, prepared: Prepared, long: "_Long", overlap: int) -> int:
         """Add one row per window and return how many tokens they have in all."""
-        present = 0 if request.role is Role.RAW else prefix_length(text, self.prompts)
-        prefix = self.prompts.of(request.role)
-        body = text[present:]
+        body = long.text[long.start :]
         try:
-            windows = chunk(body, _Counter(self.tokenizer, prefix), self.max_tokens, overlap=request.overlap)
+            windows = chunk(body, _Counter(self.tokenizer, long.prefix), self.max_tokens, overlap=overlap)
         except InputError as error:
-            raise InputError(f"text {index}: {error}", index=index) from None
-        rows = self.tokenizer.encode([prefix + body[w.start : w.end] for w in windows])
+            raise InputError(f"text {long.index}: {error}", index=long.index) from None
+        rows = self.tokenizer.encode([long.prefix + body[w.start : w.end] for w in windows])
         for window, ids in zip(windows, rows, strict=True):
-            prepared.add(ids, Span(index, present + window.start, present + window.end))
+            prepared.add(ids, Span(long.index, long.start + window.start, long.start + window.end))
         return sum(len(ids) for ids in rows)
+
+
+@dataclass(frozen=True, slots=True)
+class _Long:
+    """A text of more tokens than the model reads."""
+
+    index: int
+    text: str
+    prefix: str
+    """What the model reads before it."""
+    start: int
+    """Where its own words begin, behind a prefix that was there."""
+    ids: TokenIds
+    """Of the complete model input."""
 
 
 class _Counter:

@@ -26,7 +26,7 @@ class Space:
     """All that decides where a text lands. Two equal spaces give comparable vectors, on any machine."""
 
     weights: str
-    """SHA-256 of the encoder's tensors, by name, shape and float32 value."""
+    """SHA-256 of the network: its arithmetic, and every tensor by name, shape and float32 value."""
     tokenizer: str
     """SHA-256 of `tokenizer.json`, canonically serialised."""
     query_prefix: str

@@ -50,7 +50,7 @@ def test_engines_refuse_what_they_have_not(tiny_models):
     with pytest.raises(EngineError, match="engine='torch'"):
         Encoder.load(tiny_models["mistral"], engine="openvino")
     with pytest.raises(EngineError, match="fp16 is the torch engine's"):
-        Encoder.load(tiny_models["bert"], precision="fp16")
+        Encoder.load(tiny_models["bert"], engine="openvino", precision="fp16")
     with pytest.raises(EngineError, match="int8 is the openvino engine's"):
         Encoder.load(tiny_models["bert"], engine="torch", precision="int8")
     with pytest.raises(EngineError, match="no cuda device"):

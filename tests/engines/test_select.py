@@ -22,6 +22,7 @@ def no_accelerator(monkeypatch):
         (Kind.XLM_R, OLD, "auto", "int8", ("openvino", "int8", "cpu")),
         (Kind.MISTRAL, NEW, "auto", "auto", ("torch", "bf16", "cpu")),
         (Kind.BERT, OLD, "torch", "auto", ("torch", "fp32", "cpu")),
+        (Kind.BERT, OLD, "auto", "fp16", ("torch", "fp16", "cpu")),
     ],
 )
 def test_choice_by_hardware(kind, hardware, engine, precision, expected):

@@ -69,12 +69,12 @@ def test_resolve_leaves_the_store_for_no_name(stored, name, monkeypatch, tmp_pat
 # Listing
 
 
-def test_list_is_sorted_and_skips_what_is_no_model(stored):
+def test_list_is_sorted_and_skips_what_is_no_model(stored, model):
     (stored.models / "unfinished").mkdir()
     (stored.models / "a-file").write_text("x")
     shutil.copytree(stored.models / "one", stored.models / ".one.old")
     listed = stored.list()
-    assert [(m.name, m.source, m.revision) for m in listed] == [("one", "a-model", ""), ("two", "a-model", "")]
+    assert [(m.name, m.source, m.revision) for m in listed] == [("one", str(model), ""), ("two", str(model), "")]
     assert listed[0].bytes == sum(len(c) for n, c in contents(listed[0].folder).items() if n != MANIFEST)
 
 
@@ -113,7 +113,7 @@ def test_adopt_moves_the_folder_and_records_its_files(store, model):
 def test_adopt_replaces_an_older_model(stored, tmp_path):
     newer = small.write(tmp_path / "newer", seed=1)
     weights = (newer / "model.safetensors").read_bytes()
-    replaced = stored.adopt(newer, "one", source="a-model", revision="2")
+    replaced = stored.adopt(newer, "one", source=stored.list()[0].source, revision="2")
     assert (replaced.folder / "model.safetensors").read_bytes() == weights
     assert not (replaced.folder / "1_Pooling").exists()
     assert sorted(p.name for p in stored.models.iterdir()) == ["one", "two"]
@@ -134,7 +134,10 @@ def test_folder_that_is_no_model_does_not_enter(stored, tmp_path, broken):
     before = contents(stored.models)
     bad = small.write(tmp_path / "bad", seed=1)
     (bad / broken).unlink()
-    for enter in (lambda: stored.copy(bad, "new"), lambda: stored.adopt(bad, "one", source="a-model", revision="")):
+    for enter in (
+        lambda: stored.copy(bad, "new"),
+        lambda: stored.adopt(bad, "one", source=stored.list()[0].source, revision=""),
+    ):
         with pytest.raises(ModelError, match=broken.replace(".", r"\.")):
             enter()
     assert contents(stored.models) == before
@@ -276,3 +279,11 @@ def test_manifest_is_json_of_our_form(stored):
     manifest = json.loads((stored.models / "one" / MANIFEST).read_text())
     assert set(manifest) == {"source", "revision", "stored", "files"}
     assert manifest["stored"].endswith("+00:00")
+
+
+def test_a_folder_that_efive_did_not_put_there_is_kept(store, tmp_path):
+    (store.models / "mine").mkdir(parents=True)
+    (store.models / "mine" / "precious.txt").write_text("mine")
+    with pytest.raises(InputError, match="was not put there by efive"):
+        store.copy(small.write(tmp_path / "new"), "mine")
+    assert (store.models / "mine" / "precious.txt").read_text() == "mine"

@@ -59,7 +59,6 @@ class OpenVinoEngine:
         self._requests: queue.SimpleQueue[Any] = queue.SimpleQueue()
         for _ in range(streams):
             self._requests.put(compiled.create_infer_request())
-        self._compiled = compiled
         self.info = EngineInfo(
             name="openvino",
             precision=precision,
@@ -78,10 +77,11 @@ class OpenVinoEngine:
 
     def embed(self, batch: TokenBatch) -> Floats:
         """Return mean-pooled vectors (n, hidden) in float32."""
-        embedded = self._tables.embed(batch.ids)
         request = self._requests.get()
         try:
-            result = request.infer([embedded, batch.lengths], share_inputs=True)
+            if request is None:
+                raise EngineError("the encoder is closed; load it again")
+            result = request.infer([self._tables.embed(batch.ids), batch.lengths], share_inputs=True)
             return np.array(result[0], dtype=np.float32)
         finally:
             self._requests.put(request)
@@ -91,10 +91,11 @@ class OpenVinoEngine:
         return self._weights
 
     def close(self) -> None:
-        """Release the compiled graph."""
-        while not self._requests.empty():
+        """Wait for what is running and release the compiled graph."""
+        for _ in range(self.info.parallel):
             self._requests.get()
-        del self._compiled
+        for _ in range(self.info.parallel):
+            self._requests.put(None)  # what a late caller gets
 
 
 def _properties(precision: Precision, threads: int, hidden: int, *, native_bf16: bool) -> dict[Any, Any]:

@@ -52,11 +52,15 @@ def choose(kind: Kind, hardware: Hardware, engine: str, precision: str, device: 
     if engine == "native":
         raise EngineError("the native engine is not part of this version; use engine='auto'")
     fixed = parse_precision(precision)
-    if engine == "auto":
+    if engine == "auto" and fixed is Precision.FP16:
+        engine, why = "torch", "only torch has fp16"
+    elif engine == "auto" and fixed is Precision.INT8 and kind is not Kind.MISTRAL and device in {None, "cpu"}:
+        engine, why = "openvino", "only OpenVINO has int8"
+    elif engine == "auto":
         engine, device, why = _engine(kind, device)
     else:
         why = "asked for"
-    device = device or (accelerator() or "cpu" if engine == "torch" else "cpu")
+    device = device or ((accelerator() if engine == "torch" else None) or "cpu")
     if engine == "openvino" and device != "cpu":
         raise EngineError(f"the openvino engine runs on cpu, not {device}; use engine='torch'")
     chosen, because = (fixed, "asked for") if fixed else _precision(device, hardware)

@@ -1,5 +1,7 @@
 """The torch engine: every kind of the family, on CPU, CUDA and Apple's MPS; padding-free."""
 
+import threading
+
 import numpy as np
 
 from efive.engines.base import EngineInfo, Floats, Precision, TokenBatch
@@ -16,6 +18,7 @@ except ImportError as error:
 _DTYPES = {Precision.FP32: torch.float32, Precision.BF16: torch.bfloat16, Precision.FP16: torch.float16}
 # Tokens of one batch. A CPU core is busy with little; a GPU wants many.
 _BUDGETS = {"cpu": 2048, "mps": 16_384, "cuda": 65_536}
+_MOST_INNER = 1 << 28  # numbers of the widest intermediate tensor of a batch
 
 
 class TorchEngine:
@@ -34,16 +37,18 @@ class TorchEngine:
         if self._device.type == "cpu":
             torch.set_num_threads(threads)
         self._pooling = checkpoint.pooling
-        self._network = network.load(
-            checkpoint.architecture, checkpoint.tensors, _DTYPES[precision], self._device
-        ).eval()
+        self._lock = threading.Lock()  # one batch at a time: the budget is what the device's memory holds
+        encoder = network.load(checkpoint.architecture, checkpoint.tensors, _DTYPES[precision], self._device)
+        self._network: network.Network | None = encoder.eval()
+        packed = network.packs(self._device.type, _DTYPES[precision], checkpoint.architecture.kind)
         self.info = EngineInfo(
             name="torch",
             precision=precision,
             device=str(self._device),
             dimension=checkpoint.architecture.hidden,
-            token_budget=_BUDGETS[self._device.type],
-            padded=False,
+            # Wider models hold more per token.
+            token_budget=min(_BUDGETS[self._device.type], _MOST_INNER // checkpoint.architecture.feed_forward),
+            padded=not packed,
             parallel=1,
         )
 
@@ -53,7 +58,9 @@ class TorchEngine:
 
     def embed(self, batch: TokenBatch) -> Floats:
         """Return pooled vectors (n, hidden) in float32."""
-        with torch.inference_mode():
+        with self._lock, torch.inference_mode():
+            if self._network is None:
+                raise EngineError("the encoder is closed; load it again")
             lengths = torch.from_numpy(batch.lengths.astype(np.int64)).to(self._device)
             layout = network.Layout.of(lengths)
             ids = torch.from_numpy(batch.ids).to(self._device)[layout.real].long()
@@ -63,11 +70,12 @@ class TorchEngine:
 
     def memory_bytes(self) -> int:
         """Return the bytes of the parameters."""
-        return sum(p.numel() * p.element_size() for p in self._network.parameters())
+        return sum(p.numel() * p.element_size() for p in self._network.parameters()) if self._network else 0
 
     def close(self) -> None:
         """Release the parameters."""
-        del self._network
+        with self._lock:
+            self._network = None
 
 
 def _check_device(device: torch.device) -> None:

@@ -58,6 +58,12 @@ class Architecture:
         """Most tokens that the network can read at all."""
         return self.positions - self.first_position
 
+    def identity(self) -> str:
+        """Return what decides the arithmetic beyond tensor names and shapes, as a canonical string."""
+        parts: list[object] = [str(self.kind), self.heads, self.kv_heads or self.heads, self.norm_eps]
+        parts += [self.rope_theta, self.sliding_window] if self.kind is Kind.MISTRAL else [self.first_position]
+        return " ".join(map(str, parts))
+
     def arithmetic(self, tokens: int) -> float:
         """Return the floating-point operations per token for an input of `tokens` tokens, attention included."""
         kv = (self.kv_heads or self.heads) * self.head_dim

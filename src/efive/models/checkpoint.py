@@ -193,7 +193,10 @@ def _pooling(folder: Path, architecture: Architecture) -> str:
 
 def _prompts(folder: Path, architecture: Architecture, config: dict[str, Any]) -> tuple[Prompts, bool]:
     """Registered prompts first, then what the model's name says, then what its kind says."""
-    known = family.member_of_path(str(config.get("_name_or_path", "")), folder.resolve().name, _source(folder))
+    # The hub client's cache keeps a model in models--owner--name/snapshots/commit.
+    cached = [part.replace("--", "/") for part in folder.resolve().parts if part.startswith("models--")]
+    named = str(config.get("_name_or_path", ""))
+    known = family.member_of_path(named, folder.resolve().name, _source(folder), *cached)
     instruct = known.instruct if known else architecture.kind is Kind.MISTRAL
     file = folder / "config_sentence_transformers.json"
     registered: dict[str, str] = _read_json(file, optional=True).get("prompts") or {}
@@ -235,11 +238,29 @@ def write(checkpoint: Checkpoint, folder: Path, *, compact: bool = False) -> Non
     for name in TOKENIZER_FILES:
         if (checkpoint.folder / name).is_file():
             shutil.copyfile(checkpoint.folder / name, folder / name)
-    layout = _compact if compact else _plain
-    save_file(layout(checkpoint.tensors), folder / "model.safetensors", metadata={"format": "pt"})
+    if checkpoint.pooling == "last":
+        tokenizer = folder / "tokenizer.json"
+        tokenizer.write_text(json.dumps(with_end(_read_json(tokenizer)), ensure_ascii=False), encoding="utf-8")
     for path, content in sidecars(checkpoint).items():
         (folder / path).parent.mkdir(exist_ok=True)
         (folder / path).write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    layout = _compact if compact else _plain
+    save_file(layout(checkpoint.tensors), folder / "model.safetensors", metadata={"format": "pt"})
+    (folder / "model.safetensors").chmod((folder / "config.json").stat().st_mode)  # the library's is 0600
+
+
+def with_end(tokenizer: dict[str, Any]) -> dict[str, Any]:
+    """Return the content of a tokenizer.json that itself writes the `</s>` which e5-mistral pools.
+
+    efive appends it where the file does not; other readers of a saved folder would not.
+    """
+    template = (tokenizer.get("post_processor") or {}).get("single")
+    if not template or "</s>" in json.dumps(template):
+        return tokenizer
+    ids = [token["id"] for token in tokenizer["added_tokens"] if token["content"] == "</s>"]
+    processor = tokenizer["post_processor"] | {"single": [*template, {"SpecialToken": {"id": "</s>", "type_id": 0}}]}
+    processor["special_tokens"] = processor["special_tokens"] | {"</s>": {"id": "</s>", "ids": ids, "tokens": ["</s>"]}}
+    return tokenizer | {"post_processor": processor}
 
 
 def _plain(tensors: Mapping[str, Tensor]) -> dict[str, npt.NDArray[Any]]:

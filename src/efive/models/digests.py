@@ -5,13 +5,13 @@ import json
 from pathlib import Path
 
 from efive.errors import ModelFileError
-from efive.models.checkpoint import Checkpoint
+from efive.models.checkpoint import Checkpoint, with_end
 from efive.models.tensors import fingerprint
 from efive.remember import remembered
 
 
 def of_checkpoint(checkpoint: Checkpoint, cache: Path) -> tuple[str, str]:
-    """Return the SHA-256 of the weights and of the tokenizer; `cache` is the folder that remembers them."""
+    """Return the SHA-256 of the network (arithmetic and weights) and of the tokenizer; `cache` remembers them."""
     # config.json and a shard index decide which tensors of the files are the model's.
     kept = {".safetensors", ".bin"}
     files = [
@@ -23,16 +23,20 @@ def of_checkpoint(checkpoint: Checkpoint, cache: Path) -> tuple[str, str]:
     path = checkpoint.tokenizer_file
     if not path.is_file():
         raise ModelFileError(f"{path} is missing")
-    tokenizer = remembered(cache, ["tokenizer", _state([path])], lambda: _tokenizer_digest(path))
-    return weights, tokenizer
+    tokenizer = remembered(
+        cache, ["tokenizer", _state([path])], lambda: _tokenizer_digest(path, ended=checkpoint.pooling == "last")
+    )
+    network = hashlib.sha256(f"{checkpoint.architecture.identity()} {weights}".encode()).hexdigest()
+    return network, tokenizer
 
 
-def _state(files: list[Path]) -> list[tuple[str, int, int]]:
-    """Where the files are, how large, and when last written: a change of any means hashing again."""
-    return [(str(p.resolve()), p.stat().st_size, p.stat().st_mtime_ns) for p in files]
+def _state(files: list[Path]) -> list[tuple[str, int, int, int]]:
+    """Where the files are, how large, and when last written or replaced: a change of any means hashing again."""
+    stats = [(str(p.resolve()), p.stat()) for p in files]
+    return [(path, s.st_size, s.st_mtime_ns, s.st_ctime_ns) for path, s in stats]
 
 
-def _tokenizer_digest(path: Path) -> str:
+def _tokenizer_digest(path: Path, *, ended: bool) -> str:
     """Hash what decides the ids in `tokenizer.json`: not its spacing, nor stored padding and truncation."""
     try:
         content = json.loads(path.read_bytes())
@@ -40,6 +44,7 @@ def _tokenizer_digest(path: Path) -> str:
         raise ModelFileError(f"{path} is no readable tokenizer: {error}") from None
     if not isinstance(content, dict):
         raise ModelFileError(f"{path} is no readable tokenizer: it is no JSON object")
+    content = with_end(content) if ended else content
     for key in ("padding", "truncation", "version"):
         content.pop(key, None)
     canonical = json.dumps(content, sort_keys=True, ensure_ascii=True, separators=(",", ":"))

@@ -53,6 +53,11 @@ class Layout:
         return padded
 
 
+def packs(device: str, dtype: torch.dtype, kind: Kind) -> bool:
+    """Return whether attention needs no padding here; the linear layers never do."""
+    return _varlen is not None and device == "cuda" and dtype != torch.float32 and kind is not Kind.MISTRAL
+
+
 def attend(query: Tensor, key: Tensor, value: Tensor, layout: Layout, window: int | None = None) -> Tensor:
     """Softmax attention within each input: (T, H, D) each, returns (T, H, D).
 
@@ -242,7 +247,10 @@ def pool(hidden: Tensor, layout: Layout, pooling: str) -> Tensor:
     return sums.index_add(0, rows, hidden.float()) / layout.lengths[:, None]
 
 
-def build(architecture: Architecture) -> BertEncoder | MistralEncoder:
+Network = BertEncoder | MistralEncoder
+
+
+def build(architecture: Architecture) -> Network:
     """Return an encoder of this shape with torch's default initialisation."""
     return MistralEncoder(architecture) if architecture.kind is Kind.MISTRAL else BertEncoder(architecture)
 
@@ -252,7 +260,7 @@ def load(
     tensors: Mapping[str, stored.Tensor],
     dtype: torch.dtype = torch.float32,
     device: str | torch.device = "cpu",
-) -> BertEncoder | MistralEncoder:
+) -> Network:
     """Return an encoder with the weights of a checkpoint, converted to `dtype` one tensor at a time."""
     with torch.device("meta"):
         network = build(architecture)

@@ -149,8 +149,10 @@ class ModelStore:
         return self._describe(target)
 
     def _refuse_taken(self, name: str, source: str) -> None:
-        if not (self.models / name / MANIFEST).is_file():
+        if not (self.models / name).exists():
             return
+        if not (self.models / name / MANIFEST).is_file():
+            raise InputError(f"{self.models / name} is there and was not put there by efive; move it away first")
         present = read_manifest(self.models / name)["source"]
         if present != source:
             raise InputError(
@@ -164,7 +166,7 @@ class ModelStore:
         staging = self.home / "incoming" / f"copy-{check_name(name)}"
         shutil.rmtree(staging, ignore_errors=True)
         shutil.copytree(folder, staging, ignore=shutil.ignore_patterns(MANIFEST, "onnx", "openvino"))
-        return self.adopt(staging, name, source=folder.resolve().name, revision="")
+        return self.adopt(staging, name, source=str(folder.resolve()), revision="")
 
     def verify(self, name: str, progress: Progress | None = None) -> StoredModel:
         """Compare every file of a stored model with its manifest.
