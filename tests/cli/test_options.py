@@ -71,3 +71,27 @@ def test_options_that_do_not_exist_are_usage_errors(efive, model, option):
     result = efive("embed", "--role", "query", *model, *option, "--text", "a")
     assert result.code == 2
     assert option[0] in result.err
+
+
+@pytest.mark.filterwarnings("ignore::efive.errors.TruncationWarning")
+def test_max_tokens_is_the_limit_and_part_of_a_run(efive, model, tmp_path):
+    text = " ".join(tiny.TEXTS)
+    row = efive("embed", "--role", "query", *model, "--max-tokens", 20, "--text", text).rows[0]
+    assert (row["tokens_used"], row["truncated"]) == (20, True)
+    (tmp_path / "in.txt").write_text("a\n")
+    notes = tmp_path / "out.jsonl.progress.json"
+    notes.write_text('{"run": {"max tokens": 512}, "records": 0, "reached": 0}')
+    arguments = [
+        "embed",
+        "--role",
+        "query",
+        *model,
+        "--max-tokens",
+        20,
+        tmp_path / "in.txt",
+        "-o",
+        notes.with_name("out.jsonl"),
+    ]
+    refused = efive(*arguments)
+    assert refused.code == 1
+    assert "max tokens (was 512, is 20)" in refused.err

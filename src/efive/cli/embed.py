@@ -79,6 +79,7 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter per option
     with closing(load_encoder(**engine)) as encoder:
         settings = {"role": role, "overflow": overflow, "overlap": overlap, "with-text": with_text}
         settings |= {"output format": form_out, "space": encoder.space.fingerprint, "task": encoder.prompts.query}
+        settings["max tokens"] = encoder.max_tokens
         state = incoming.state()
         journal = Journal(output, None if state is None else state | settings)
         journal.begin(restart=restart)

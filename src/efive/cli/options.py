@@ -29,6 +29,7 @@ _ENCODER_OPTIONS = (
     ),
     click.option("--device", help="cpu, cuda, cuda:1, mps.  [default: the best that is there]"),
     click.option("--task", help="Instruct models: what queries ask for, as a registry name or a sentence."),
+    click.option("--max-tokens", type=click.IntRange(min=8), help="Input limit in tokens.  [default: the model's own]"),
     click.option("--threads", type=click.IntRange(min=1), help="Processors to use.  [default: all that we may use]"),
 )
 
@@ -50,7 +51,10 @@ def store() -> "ModelStore":
 def load_encoder(model: str | None, task: str | None, threads: int | None, **engine: Any) -> "Encoder":  # noqa: ANN401
     """Load the encoder that the options of `encoder_options` name; its warnings become lines on stderr."""
     from efive.encoder import Encoder
+    from efive.engines.hardware import available_cpus
 
+    # The tokenizer's own threads, which look at the machine and not at a container's share of it.
+    os.environ.setdefault("RAYON_NUM_THREADS", str(threads or available_cpus()))
     warnings.showwarning = _show_warning  # type: ignore[assignment]
     return Encoder.load(store().resolve(model), task=task, threads=threads, **engine)
 

@@ -68,7 +68,7 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter per option
     check_output(output, source.file, restart=restart)
     with closing(load_encoder(**engine)) as encoder:
         settings = {"search": search, "output format": form_out, "space": encoder.space.fingerprint}
-        settings["task"] = encoder.prompts.query
+        settings |= {"task": encoder.prompts.query, "max tokens": encoder.max_tokens}
         state = source.state()
         journal = Journal(output, None if state is None else state | settings)
         journal.begin(restart=restart)

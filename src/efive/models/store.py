@@ -59,7 +59,7 @@ class ModelStore:
             if not (_BUNDLED_FOLDER / "config.json").is_file():
                 raise ModelNotFoundError("this build of efive has no bundled model; name a model or a folder")
             return _BUNDLED_FOLDER
-        path = Path(model)
+        path = Path(model).expanduser()
         if path.is_dir():
             return path
         name = str(model).removeprefix("intfloat/")
