@@ -1,17 +1,19 @@
 """The model in the box: exact, within the published bounds, and good enough to be worth its place."""
 
-import csv
-import json
+import sys
+from pathlib import Path
 
-import ir_measures
 import numpy as np
 import pytest
 import transformers
-from ir_measures import nDCG
 
 from efive import Encoder
 from efive.models import store
 from efive.probe import PROBE
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
+
+import bundled
 
 if not (store._BUNDLED_FOLDER / "config.json").is_file():
     pytest.skip("this build has no bundled model", allow_module_level=True)
@@ -51,33 +53,11 @@ def test_it_finds_answers_to_the_probe_s_questions(exact):
     assert right >= 0.45, "of 32 questions in 30 languages; by chance it would be 0.03"
 
 
-def ndcg_at_10(encoder, folder):
-    """nDCG@10 of a BEIR folder; a passage is as good as its best window of 96 tokens."""
-    corpus, queries = (
-        [json.loads(line) for line in (folder / name).read_text(encoding="utf-8").splitlines()]
-        for name in ("corpus.jsonl", "queries.jsonl")
-    )
-    rows = list(csv.reader((folder / "qrels" / "test.tsv").read_text().splitlines(), delimiter="\t"))[1:]
-    passages = encoder.embed_passages([d["text"] for d in corpus], overflow="chunk", overlap=16)
-    scores = encoder.embed_queries([q["text"] for q in queries]).vectors @ passages.vectors.T
-    best = np.full((len(queries), len(corpus)), -1.0, dtype=np.float32)
-    for column, span in enumerate(passages.spans):
-        np.maximum(best[:, span.input], scores[:, column], out=best[:, span.input])
-    run = [
-        ir_measures.ScoredDoc(queries[q]["_id"], corpus[d]["_id"], float(best[q, d]))
-        for q in range(len(queries))
-        for d in np.argsort(-best[q])[:20]
-    ]
-    qrels = [ir_measures.Qrel(query, document, int(relevance)) for query, document, relevance in rows]
-    return ir_measures.calc_aggregate([nDCG @ 10], qrels, run)[nDCG @ 10]
-
-
 def test_int8_costs_at_most_half_a_point_of_ndcg(shared_data):
     """The retrieval half of the int8 gate, on 1,190 English questions."""
-    found = {}
+    found, folder = {}, shared_data / "eval" / "xquad_en"
     for precision in ("fp32", "int8"):
         with Encoder.load(precision=precision, max_tokens=96) as encoder:
-            found[precision] = ndcg_at_10(encoder, shared_data / "eval" / "xquad_en")
-    print(found)
+            found[precision] = bundled.ndcg(encoder, folder, folder)
     assert found["fp32"] >= 0.88
     assert found["int8"] >= found["fp32"] - 0.005

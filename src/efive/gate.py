@@ -11,7 +11,7 @@ from efive.text.tokenizer import TextTokenizer
 from efive.vectors import Floats, normalize
 
 LOWEST_COSINE = 0.99
-"""The published bound: no vector of an int8 build is farther than this from its fp32 one."""
+"""The published bound: no probe text's int8 vector may have a smaller cosine with its fp32 one."""
 
 
 def lowest_cosine(exact: Engine, reduced: Engine, tokenizer: TextTokenizer, prompts: Prompts, limit: int) -> float:
