@@ -10,6 +10,8 @@ EfiveError
 ├── EngineError                engine               an engine cannot run this model as asked
 │   ├── PrecisionRefusedError  precision_refused    a precision failed its quality gate
 │   └── NonFiniteError         non_finite           a vector came out as NaN or infinity, in fp32 too
+├── TrainingError              training             a run cannot go on
+│   └── DivergenceError        divergence           the loss is NaN, infinite or running away
 ├── HubError                   hub                  the model hub could not be reached or did not answer right
 ├── SpaceMismatchError         space_mismatch       vectors of two spaces were about to be mixed
 └── DependencyError            missing_dependency   an optional package is not installed
@@ -87,6 +89,22 @@ class NonFiniteError(EngineError):
     def __init__(self, message: str, *, index: int) -> None:
         super().__init__(message)
         self.index = index
+
+
+class TrainingError(EfiveError):
+    """A training run cannot go on."""
+
+    code = "training"
+
+
+class DivergenceError(TrainingError):
+    """The loss or its gradient is NaN, infinite or running away; `step` is where. The last checkpoint is good."""
+
+    code = "divergence"
+
+    def __init__(self, message: str, *, step: int) -> None:
+        super().__init__(message)
+        self.step = step
 
 
 class HubError(EfiveError):

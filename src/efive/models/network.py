@@ -34,23 +34,28 @@ class Layout:
     longest: int
     real: Tensor
     """(n, L) bool: true on real tokens."""
+    places: Tensor
+    """(T,) int64: where each token lies in the padded grid, counted row by row."""
 
     @classmethod
     def of(cls, lengths: Tensor) -> "Layout":
         """Describe inputs of these lengths, (n,) int64, laid one after the other."""
         longest = int(lengths.max())
-        return cls(lengths, longest, torch.arange(longest, device=lengths.device) < lengths[:, None])
+        real = torch.arange(longest, device=lengths.device) < lengths[:, None]
+        return cls(lengths, longest, real, real.flatten().nonzero().squeeze(1))
 
     def positions(self) -> Tensor:
         """Index of each token within its input, (T,)."""
-        grid = torch.arange(self.longest, device=self.lengths.device).expand(len(self.lengths), -1)
-        return grid[self.real]
+        return self.places % self.longest
 
     def pad(self, rows: Tensor) -> Tensor:
         """(T, ...) to (n, L, ...), zeros on padding."""
-        padded = rows.new_zeros((*self.real.shape, *rows.shape[1:]))
-        padded[self.real] = rows
-        return padded
+        grid = rows.new_zeros((self.real.numel(), *rows.shape[1:]))
+        return grid.index_copy(0, self.places, rows).unflatten(0, tuple(self.real.shape))
+
+    def flat(self, padded: Tensor) -> Tensor:
+        """(n, L, ...) to (T, ...): the real tokens."""
+        return padded.flatten(0, 1).index_select(0, self.places)
 
 
 def packs(device: str, dtype: torch.dtype, kind: Kind) -> bool:
@@ -72,8 +77,13 @@ def attend(query: Tensor, key: Tensor, value: Tensor, layout: Layout, window: in
         distance = back[:, None] - back[None, :]
         mask = mask & ((distance >= 0) & (distance < window))
     q, k, v = (layout.pad(rows).transpose(1, 2) for rows in (query, key, value))
-    context = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
-    return context.transpose(1, 2)[layout.real]
+    if torch.is_grad_enabled() and not q.is_cuda:
+        # Training on a CPU: torch's fused attention has a slow backward there (dev/LOG.md).
+        scores = (q @ k.transpose(-1, -2)) * q.shape[-1] ** -0.5
+        context = scores.masked_fill(~mask, torch.finfo(scores.dtype).min).softmax(-1).to(v.dtype) @ v
+    else:
+        context = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+    return layout.flat(context.transpose(1, 2))
 
 
 class BertEmbeddings(nn.Module):
@@ -270,3 +280,13 @@ def load(
     }
     network.load_state_dict(state, assign=True)
     return network
+
+
+def token_table(network: Network) -> nn.Embedding:
+    """Return the table of token embeddings."""
+    return network.embed_tokens if isinstance(network, MistralEncoder) else network.embeddings.word_embeddings
+
+
+def stored_tensors(weights: Mapping[str, Tensor]) -> dict[str, stored.Tensor]:
+    """Return a state dict as the tensors of a checkpoint, in float32."""
+    return {name: stored.Tensor("F32", value.detach().float().cpu().numpy()) for name, value in weights.items()}

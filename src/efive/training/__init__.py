@@ -1,0 +1,1 @@
+"""Training: data, losses, the trainer, the miner, vocabularies, recipes."""
