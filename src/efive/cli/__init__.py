@@ -14,6 +14,10 @@ _COMMANDS = {
     "embed": ("embed", "Turn texts into vectors."),
     "similarity": ("similarity", "Compare texts with each other."),
     "models": ("models", "List, fetch, check, move and remove models."),
+    "data": ("data", "Look at training data before it is trained on."),
+    "train": ("train", "Train an E5 model."),
+    "mine": ("mine", "Find hard negatives for training sets."),
+    "filter": ("filter", "Keep the pairs that a model finds again."),
     "doctor": ("doctor", "Say what this machine is and how efive uses it."),
 }
 

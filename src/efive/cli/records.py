@@ -1,21 +1,20 @@
 """Reading texts: lines, JSONL or Parquet, from files or stdin, one record at a time."""
 
-import json
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import click
 
 from efive.errors import InputError
+from efive.jsonlines import decode, encodable, parse, shown, without_bom
 
 FORMATS = ("text", "jsonl", "parquet")
 _SUFFIXES = {".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet", ".pq": "parquet"}
 _UNCLEAR = (".json", ".csv", ".npy", ".gz", ".zst", ".bz2", ".xz", ".zip", ".xlsx", ".pdf", ".docx")
 _IDS = ("id", "_id")
-_BOM = b"\xef\xbb\xbf"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,14 +94,14 @@ class Source:
         if self.format == "parquet":
             yield from self._parquet()
             return
-        parse = self._json if self.format == "jsonl" else self._text
+        record_of = self._json if self.format == "jsonl" else self._text
         number = 0
         for line_number, raw in enumerate(self._lines(), 1):
             if self.format == "jsonl" and not raw.strip():
                 continue  # a blank line is no record
             place = f"line {line_number}"
             try:
-                yield parse(raw, number, place)
+                yield record_of(raw, number, place)
             except InputError as error:
                 self._invalid(f"{self}, {place}: {error}")
             number += 1
@@ -116,13 +115,13 @@ class Source:
         if self.path is None:
             if sys.stdin.isatty():
                 click.echo("efive: reading from the terminal, one text a line; Ctrl-D ends", err=True)
-            yield from _without_bom(sys.stdin.buffer)
+            yield from without_bom(sys.stdin.buffer)
             return
         with self.path.open("rb") as file:
-            yield from _without_bom(file)
+            yield from without_bom(file)
 
     def _text(self, raw: bytes, number: int, place: str) -> Record:
-        line = _decode(raw).removesuffix("\n").removesuffix("\r")
+        line = decode(raw).removesuffix("\n").removesuffix("\r")
         if len(self.fields) == 1:
             return Record(number, (line,), place)
         columns = line.split("\t")
@@ -131,20 +130,11 @@ class Source:
         return Record(number, tuple(columns), place)
 
     def _json(self, raw: bytes, number: int, place: str) -> Record:
-        try:
-            value = json.loads(_decode(raw.rstrip(b"\r\n")))
-        except json.JSONDecodeError as error:
-            raise InputError(f"broken JSON: {error.msg} at column {error.colno}") from None
-        except RecursionError:
-            raise InputError("JSON nested too deeply") from None
-        except InputError:
-            raise
-        except ValueError as error:  # a number of thousands of digits
-            raise InputError(f"unusable JSON: {error}") from None
+        value = parse(decode(raw.rstrip(b"\r\n")))
         if isinstance(value, str) and len(self.fields) == 1:
-            return Record(number, (_encodable(value, "the text"),), place)
+            return Record(number, (encodable(value, "the text"),), place)
         if not isinstance(value, dict):
-            raise InputError(f"{_shown(value)} where a JSON object is needed")
+            raise InputError(f"{shown(value)} where a JSON object is needed")
         return self._record(value, number, place)
 
     def _open_parquet(self) -> Any:  # noqa: ANN401 - pyarrow has no types
@@ -191,12 +181,12 @@ class Source:
                 have = ", ".join(values) or "none"
                 raise InputError(f"no field {field!r}; its fields: {have}. Name another with {self._option}")
             if not isinstance(values[field], str):
-                raise InputError(f"field {field!r} is {_shown(values[field])}, not a string")
-            texts.append(_encodable(values[field], f"field {field!r}"))
+                raise InputError(f"field {field!r} is {shown(values[field])}, not a string")
+            texts.append(encodable(values[field], f"field {field!r}"))
         own = next((values[name] for name in _IDS if values.get(name) is not None), number)
         if type(own) not in {str, int}:
-            raise InputError(f"its id is {_shown(own)}, neither a string nor an integer")
-        return Record(_encodable(own, "its id") if isinstance(own, str) else own, tuple(texts), place)
+            raise InputError(f"its id is {shown(own)}, neither a string nor an integer")
+        return Record(encodable(own, "its id") if isinstance(own, str) else own, tuple(texts), place)
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,33 +211,3 @@ class Given:
         """Yield the records in order."""
         for number, text in enumerate(self.texts):
             yield Record(number, (text,), f"number {number + 1}")
-
-
-def _without_bom(file: BinaryIO) -> Iterator[bytes]:
-    for number, line in enumerate(file):
-        bare = line.removeprefix(_BOM) if number == 0 else line
-        if bare:
-            yield bare
-
-
-def _decode(raw: bytes) -> str:
-    try:
-        return raw.decode()
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f"byte {error.start} (0x{raw[error.start]:02x}) is not UTF-8; `iconv -t UTF-8` converts files"
-        ) from None
-
-
-def _encodable(text: str, what: str) -> str:
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        found = f"\\u{ord(text[error.start]):04x} at character {error.start}"
-        raise InputError(f"{what} has a lone surrogate ({found}): it was written with a wrong encoding") from None
-    return text
-
-
-def _shown(value: object) -> str:
-    text = json.dumps(value, ensure_ascii=True, default=str)
-    return text if len(text) <= 40 else text[:40] + "…"

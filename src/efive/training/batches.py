@@ -8,7 +8,7 @@ import numpy.typing as npt
 from efive.inputs import Role
 from efive.text.tokenizer import TokenIds
 from efive.training.sampling import Draw, hash_of, rotated
-from efive.training.teacher import TeacherVectors
+from efive.training.teacher import UNREAD, TeacherVectors
 from efive.training.tokens import Frame, TokenizedSet
 
 Longs = npt.NDArray[np.int64]
@@ -145,9 +145,15 @@ def imitation_inputs(draw: Draw, data: TokenizedSet, teacher: TeacherVectors, re
         if recipe.symmetric:
             limits = dict.fromkeys(limits, max(limits.values()))
         passage = int(data.positives.rows(example)[0])
-        texts.append(recipe.frame.build(data.queries[example], query_role, limits[query_role]))
-        texts.append(recipe.frame.build(data.passages[passage], passage_role, limits[passage_role]))
-        rows.extend(teacher.rows[example].tolist())
+        for row, content, role in zip(
+            teacher.rows[example].tolist(),
+            (data.queries[example], data.passages[passage]),
+            (query_role, passage_role),
+            strict=True,
+        ):
+            if row != UNREAD:
+                texts.append(recipe.frame.build(content, role, limits[role]))
+                rows.append(row)
     nothing = np.empty(0, dtype=np.int64)
     return Inputs(
         texts=texts,

@@ -1,7 +1,7 @@
 """Training losses, as pure functions of a batch's unit vectors.
 
 Every loss is a *sum over some queries* of the batch, not a mean: the caller walks over blocks of queries, in one
-process or in many, and divides once by their number. Logits are float32 whatever computed the vectors; at
+process or in many, and divides once by their number. Logits have the dtype of the vectors, float32: at
 temperature 0.01 a bfloat16 cosine would be off by half a logit.
 
 Shapes: n queries, m passages, d components, g members of a group (a positive and its hard negatives), b queries
@@ -111,7 +111,7 @@ def _cross_entropy(
             doubtful = values.detach() > at_target.detach() + contrast.margin
             out = out | doubtful  # noqa: PLW2901 - the same mask, widened
         logits.append((values / contrast.temperature).masked_fill(out, -torch.inf))
-    return F.cross_entropy(torch.cat(logits, dim=1).float(), target, reduction="sum")
+    return F.cross_entropy(torch.cat(logits, dim=1), target, reduction="sum")
 
 
 def distillation(batch: Batch, rows: slice, temperature: float, teacher_temperature: float = 1.0) -> Tensor:

@@ -35,7 +35,6 @@ class RunFolder:
         self.writes = writes
         self.keep = keep
         self.model = root / "model"
-        self.cache = root / "data"
         self.log = root / "log.jsonl"
         self._checkpoints = root / "checkpoints"
 
@@ -124,13 +123,13 @@ class Log:
     """`log.jsonl` and the same numbers for TensorBoard."""
 
     def __init__(self, run: RunFolder, step: int) -> None:
-        """Go on at `step`: lines of later steps, of a run that was killed, are taken away."""
+        """Go on after `step`: lines of later steps, of a run that was killed, are taken away."""
         self._file = None
         self._board: Any = None
         if not run.writes:
             return
         if run.log.is_file():
-            kept = [line for line in run.log.read_text(encoding="utf-8").splitlines() if _step(line) < step]
+            kept = [line for line in run.log.read_text(encoding="utf-8").splitlines() if _step(line) <= step]
             run.log.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
         self._file = run.log.open("a", encoding="utf-8")
         try:

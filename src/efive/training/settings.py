@@ -43,6 +43,8 @@ class Source(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Share of queries that are replaced by a random span of their passage (inverse cloze task, arXiv 1906.00300)."""
     teacher_language: str = ""
     """`imitate`: the language that the teacher reads. Of a pair in two languages it reads that side, for both."""
+    foreign_only: bool = False
+    """`imitate`: of a pair in two languages, the student reads only the side that the teacher does not."""
 
 
 class Learning(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -110,6 +112,8 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """`imitate`: a bi-encoder whose vectors are learned."""
     teacher_role: Literal["raw", "e5"] = "raw"
     """`raw`: the teacher wants no prefix."""
+    teacher_tokens: Annotated[int, Meta(ge=8)] | None = None
+    """Tokens that the teacher reads.  [default: passage_tokens]"""
     seed: Annotated[int, Meta(ge=0)] = 0
     steps: Count | None = None
     """Updates of the weights.  [default: one epoch]"""

@@ -72,6 +72,8 @@ class SkipBad:
     def __call__(self, problem: Problem) -> None:
         if problem.place in self._places:  # a set is read more than once
             return
+        if problem.mended:
+            return
         self._places.add(problem.place)
         if len(self._places) > self._allowed:
             raise InputError(
@@ -104,7 +106,8 @@ def open_feeds(
                 data = tokenized(files, coder, cache, selection)
                 taught = None
                 if objective == "imitate" and teacher is not None:
-                    reading = Reading(source.teacher_language, settings.teacher_role == "e5", source.symmetric)
+                    prefixed = settings.teacher_role == "e5"
+                    reading = Reading(source.teacher_language, prefixed, source.symmetric, source.foreign_only)
                     taught = teacher_vectors(files, selection, reading, teacher, cache)
                 if objective == "distil" and data.scored is False:
                     raise InputError(f"{files.name} has no scores for distillation; `efive mine --teacher` writes them")
@@ -127,7 +130,7 @@ def open_feeds(
 def _load_teacher(settings: Settings) -> Encoder:
     if settings.teacher is None:
         raise InputError("objective imitate needs a teacher; name a model or a folder as `teacher`")
-    return Encoder.load(settings.teacher)
+    return Encoder.load(settings.teacher, max_tokens=settings.teacher_tokens or settings.passage_tokens)
 
 
 def strata(feeds: list[Feed], settings: Settings) -> list[Stratum]:

@@ -18,6 +18,7 @@ from efive.training.tokens import Selection, files_digest, text_key
 
 _VERSION = 1
 _BLOCK = 4096
+UNREAD = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +26,7 @@ class TeacherVectors:
     """What a teacher says of a set's texts."""
 
     rows: npt.NDArray[np.int64]
-    """(examples, 2): the row of `vectors` that query and passage learn."""
+    """(examples, 2): the row of `vectors` that query and passage learn; -1 where the student does not read it."""
     vectors: npt.NDArray[np.float16]
     """(texts, d), unit length."""
 
@@ -39,6 +40,8 @@ class Reading:
     prefixed: bool
     """Whether the teacher wants E5's prefixes."""
     symmetric: bool
+    foreign_only: bool
+    """Whether the student reads only the side in the other language."""
 
     def sides(self, example: Example) -> tuple[tuple[str, Role], tuple[str, Role]]:
         """Return the texts (and roles) whose vectors query and passage learn."""
@@ -52,6 +55,13 @@ class Reading:
         if not self.language or len(codes) < 2:
             return query, answer
         return (query, query) if codes[0] == self.language else (answer, answer)
+
+    def learned(self, example: Example) -> tuple[bool, bool]:
+        """Return which of query and passage the student reads."""
+        codes = example.language.split("-")
+        if not self.foreign_only or len(codes) < 2:
+            return True, True
+        return codes[0] != self.language, codes[1] != self.language
 
 
 def teacher_vectors(
@@ -69,9 +79,9 @@ def teacher_vectors(
     key = {
         "version": _VERSION,
         "files": files_digest(training_set.files),
-        "teacher": encoder.space.fingerprint,
+        "teacher": [encoder.space.fingerprint, encoder.max_tokens],
         "selection": selection.key(),
-        "reading": [reading.language, reading.prefixed, reading.symmetric],
+        "reading": [reading.language, reading.prefixed, reading.symmetric, reading.foreign_only],
     }
     digest = hashlib.sha256(json.dumps(key).encode()).hexdigest()
     folder = cache / f"{training_set.name}-teacher-{digest[:16]}"
@@ -101,7 +111,8 @@ class _Texts:
                 if row == known:
                     yield text, role
                 pair.append(row)
-            self.rows.append((pair[0], pair[1]))
+            learned = self._reading.learned(example)
+            self.rows.append((pair[0] if learned[0] else UNREAD, pair[1] if learned[1] else UNREAD))
 
 
 def _fill(path: Path, done: Path, texts: _Texts, encoder: Encoder, progress: Callable[[int], None]) -> None:

@@ -12,7 +12,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO
+from types import TracebackType
+from typing import Any, BinaryIO, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -256,9 +257,17 @@ class _TableWriter:
             self._keys.add(text_key(text))
         self._waiting.clear()
 
-    def close(self) -> None:
-        self._flush()
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None:
+            self._flush()
         self._file.close()
+        if error is not None:
+            return
         offsets = np.concatenate([[0], np.cumsum(self._lengths.array())]).astype(np.int64)
         np.save(self._folder / f"{self._name}.offsets.npy", offsets)
         np.save(self._folder / f"{self._name}.keys.npy", self._keys.array())
@@ -309,8 +318,17 @@ class _ListWriter:
 
 
 def _write(training_set: TrainingSet, selection: Selection, coder: Coder, folder: Path) -> list[str]:
-    queries = _TableWriter(folder, "queries", coder, Role.QUERY)
-    passages = _TableWriter(folder, "passages", coder, Role.PASSAGE)
+    with (
+        _TableWriter(folder, "queries", coder, Role.QUERY) as queries,
+        _TableWriter(folder, "passages", coder, Role.PASSAGE) as passages,
+    ):
+        return _fill(training_set, selection, (queries, passages), folder)
+
+
+def _fill(
+    training_set: TrainingSet, selection: Selection, tables: tuple[_TableWriter, _TableWriter], folder: Path
+) -> list[str]:
+    queries, passages = tables
     positives, negatives = _ListWriter(folder, "positives"), _ListWriter(folder, "negatives")
     names: dict[str, int] = {}
     language = _Numbers(np.int16)
@@ -328,7 +346,7 @@ def _write(training_set: TrainingSet, selection: Selection, coder: Coder, folder
     if not queries.count:
         chosen = f" in {', '.join(selection.languages)}" if selection.languages else ""
         raise InputError(f"{training_set.name} has no examples{chosen}")
-    for table in (queries, passages, positives, negatives):
-        table.close()
+    positives.close()
+    negatives.close()
     np.save(folder / "language.npy", language.array())
     return list(names)

@@ -1,9 +1,10 @@
 """The training loop: draw, encode, learn, note, save."""
 
+import json
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,24 @@ _PATIENCE = 50
 """Steps before a rising loss may count as divergence."""
 
 
+@dataclass(slots=True)
+class Watch:
+    """Notices a loss that runs away: smoothed, it is more than twice its lowest value, and one more."""
+
+    smooth: float = math.nan
+    lowest: float = math.inf
+    seen: int = 0
+
+    def runs_away(self, loss: float) -> bool:
+        """Take in the loss of one more step."""
+        self.seen += 1
+        self.smooth = loss if math.isnan(self.smooth) else _SMOOTH * self.smooth + (1 - _SMOOTH) * loss
+        if self.seen <= _PATIENCE:
+            return False
+        self.lowest = min(self.lowest, self.smooth)
+        return self.smooth > 2 * self.lowest + 1
+
+
 @dataclass(frozen=True, slots=True)
 class Report:
     """One step, for a progress bar."""
@@ -53,6 +72,7 @@ def train(
     settings: Settings,
     output: Path,
     *,
+    cache: Path | None = None,
     skip_bad: int = 0,
     report: Callable[[Report], None] = lambda _report: None,
     say: Callable[[str], None] = lambda _line: None,
@@ -64,6 +84,7 @@ def train(
     Args:
         settings: what to do.
         output: the run's folder; efive.training.runs says what lies in it.
+        cache: where token tables and teacher's vectors are kept; None is `output/data`. Runs may share one.
         skip_bad: how many unusable records the sources may have; they are left out.
         report: told of each step, in the first process.
         say: told what goes on, in sentences, in the first process.
@@ -73,6 +94,7 @@ def train(
         DivergenceError: if the loss is NaN or runs away; the last checkpoint is good.
     """
     device = settings.device or ("cuda" if torch.cuda.is_available() else "cpu")
+    tables = cache or output / "data"
     processes = Processes.join(device)
     if device == "cuda" and processes.size > 1:
         device = f"cuda:{processes.rank % processes.neighbours}"
@@ -80,14 +102,14 @@ def train(
     if not processes.first:
         report, say = (lambda _report: None), (lambda _line: None)
     try:
-        run.begin(msgspec.to_builtins(settings))
+        run.begin(json.loads(msgspec.json.encode(settings)))
         processes.wait()
         checkpoint = checkpoints.read(ModelStore().resolve(settings.model))
         coder = Coder.of(checkpoint)
         if processes.first:
-            open_feeds(settings, coder, run.cache, skip_bad, say)
+            open_feeds(settings, coder, tables, skip_bad, say)
         processes.wait()
-        feeds = open_feeds(settings, coder, run.cache, skip_bad)
+        feeds = open_feeds(settings, coder, tables, skip_bad)
         run.write("data.json", [feed.described() for feed in feeds])
         trainer = _Trainer(msgspec.structs.replace(settings, device=device), run, processes, checkpoint, feeds)
         if processes.first:
@@ -143,7 +165,7 @@ class _Trainer:
         self.held_out: list[HeldOut] = []
         self.bank = torch.empty(0)
         self.step = 0
-        self.smooth, self.lowest = math.nan, math.inf
+        self.watch = Watch()
 
     def run(self, report: Callable[[Report], None], say: Callable[[str], None]) -> Path:
         """Train from where the folder stands to the end and return the model's folder."""
@@ -157,7 +179,7 @@ class _Trainer:
                 self.step += 1
                 seconds = time.monotonic() - began
                 log.add(self.step, noted | {"examples_per_second": examples / seconds})
-                report(Report(self.step, self.steps, self.smooth, examples))
+                report(Report(self.step, self.steps, self.watch.smooth, examples))
                 if self.step % self.settings.save_every == 0 or self.step == self.steps:
                     self._save()
                     self._measure(log, report)
@@ -233,15 +255,13 @@ class _Trainer:
             self.bank = torch.cat([torch.from_numpy(inputs.targets), self.bank])[: self.settings.loss.bank]
 
     def _check(self, loss: float, norm: float, places: list[str]) -> None:
-        self.smooth = loss if math.isnan(self.smooth) else _SMOOTH * self.smooth + (1 - _SMOOTH) * loss
-        away = self.step > _PATIENCE and self.smooth > 2 * self.lowest + 1
+        away = self.watch.runs_away(loss)
         if math.isfinite(loss) and math.isfinite(norm) and not away:
-            if self.step > _PATIENCE // 2:
-                self.lowest = min(self.lowest, self.smooth)
             return
-        what = f"runs away ({self.smooth:.3g} after {self.lowest:.3g})" if away else f"is {loss} with gradient {norm}"
-        latest = self.folder.latest()
-        kept = f"The last checkpoint, {latest[0]}, is good" if latest else "No checkpoint was saved before"
+        watch = self.watch
+        what = f"runs away ({watch.smooth:.3g} after {watch.lowest:.3g})" if away else f"is {loss}, its gradient {norm}"
+        latest = self.folder.latest_model()
+        kept = f"The last checkpoint, {latest.parent}, is good" if latest else "No checkpoint was saved before"
         raise DivergenceError(
             f"the loss {what} at step {self.step} on {'; '.join(places)}. {kept}; lower the learning rate, "
             "raise the temperature, or train in fp32",
@@ -263,7 +283,7 @@ class _Trainer:
         self.optimizer.restore(state["optimizer"])
         self.sampler.drawn = list(state["drawn"])
         self.bank = state["bank"]
-        self.step, self.smooth, self.lowest = state["step"], state["smooth"], state["lowest"]
+        self.step, self.watch = state["step"], Watch(**state["watch"])
         say(f"goes on at step {self.step} of {self.steps}")
 
     def _save(self) -> None:
@@ -272,8 +292,7 @@ class _Trainer:
             checkpoints.write(self._trained(), draft / "model")
             state: dict[str, Any] = {
                 "step": self.step,
-                "smooth": self.smooth,
-                "lowest": self.lowest,
+                "watch": asdict(self.watch),
                 "drawn": self.sampler.drawn,
                 "bank": self.bank,
                 "optimizer": self.optimizer.state(),
@@ -300,5 +319,5 @@ class _Trainer:
                     for name, value in measure(encoder, each).items()
                 }
             log.add(self.step, {f"held_out/{name}": value for name, value in figures.items()})
-            report(Report(self.step, self.steps, self.smooth, 0, figures))
+            report(Report(self.step, self.steps, self.watch.smooth, 0, figures))
         self.processes.wait()
