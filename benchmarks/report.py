@@ -35,7 +35,7 @@ def _print_cell(rows: Records, clock: str) -> None:
     heads += ["peak MB", "% of limit", "min cosine"]
     queries = any("query_ms" in r for r in rows)
     heads += ["query p50 ms", "p99 ms", "CPU ms"] if queries else []
-    _print_table(heads, [_row(name, found, measured, clock) for name, found in measured.items()])
+    print_table(heads, [_row(name, found, measured, clock) for name, found in measured.items()])
     missing = [r for r in rows if "tokens" not in r and r["engine"] not in measured]
     notes = (
         f"absent: {_title(r['engine'])}; install with {r['absent']}"
@@ -61,7 +61,7 @@ def _row(name: str, found: Records, measured: dict[str, Records], clock: str) ->
     row = [
         _title(name),
         precision,
-        _spread(Spread.of(rate(r, "wall") for r in found)),
+        spread_text(Spread.of(rate(r, "wall") for r in found)),
         _middle(Spread.of(rate(r, "cpu") for r in found), ",.0f"),
         _middle(texts, ",.1f"),
         _middle(ratio(found, measured.get(BASELINE, []), clock), ".2f"),
@@ -93,8 +93,8 @@ def _print_ratios(measured: dict[str, Records], clock: str) -> None:
     peers = [name for name in measured if not ROSTER[name].ours]
     print(f"\nratio of efive to each peer by {clock} clock, median (min-max) of the rounds:\n")
     heads = ["peer", *(f"{name} ({measured[name][-1]['precision']})" for name in ours)]
-    body = [[p, *(_spread(ratio(measured[o], measured[p], clock), ".2f") for o in ours)] for p in peers]
-    _print_table(heads, body)
+    body = [[p, *(spread_text(ratio(measured[o], measured[p], clock), ".2f") for o in ours)] for p in peers]
+    print_table(heads, body)
 
 
 def _title(name: str) -> str:
@@ -105,13 +105,15 @@ def _middle(spread: Spread | None, style: str) -> str:
     return format(spread.middle, style) if spread else "?"
 
 
-def _spread(spread: Spread | None, style: str = ",.0f") -> str:
+def spread_text(spread: Spread | None, style: str = ",.0f") -> str:
+    """Return `middle (low-high)`."""
     if spread is None:
         return "?"
     return f"{spread.middle:{style}} ({spread.low:{style}}-{spread.high:{style}})"
 
 
-def _print_table(heads: Sequence[str], body: Sequence[Sequence[str]]) -> None:
+def print_table(heads: Sequence[str], body: Sequence[Sequence[str]]) -> None:
+    """Print a Markdown table whose columns line up."""
     filled = [[*row, *[""] * (len(heads) - len(row))] for row in body]
     widths = [max(len(row[i]) for row in [list(heads), *filled]) for i in range(len(heads))]
     for row in (list(heads), ["-" * w for w in widths], *filled):

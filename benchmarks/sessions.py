@@ -31,11 +31,11 @@ def environment(threads: int, cache: Path) -> dict[str, str]:
 class Session:
     """One worker process."""
 
-    def __init__(self, python: Path, threads: int, cache: Path, log: Path) -> None:
-        """Start the process; what it prints goes to `log`."""
+    def __init__(self, python: Path, threads: int, cache: Path, log: Path, script: str = "worker.py") -> None:
+        """Start the process on one of this folder's workers; what it prints goes to `log`."""
         with log.open("ab") as stderr:
             self._process = subprocess.Popen(
-                [str(python), str(_HERE / "worker.py")],
+                [str(python), str(_HERE / script)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=stderr,

@@ -100,11 +100,11 @@ class Worker:
         return dict(limits(threads))
 
 
-def main() -> None:
+def serve(worker: object) -> None:
+    """Answer one JSON request per line of stdin with a method of `worker`, until stdin ends."""
     pin(int(os.environ["OMP_NUM_THREADS"]))
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
-    worker = Worker()
     for line in sys.stdin:
         request = json.loads(line)
         try:
@@ -118,4 +118,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    serve(Worker())

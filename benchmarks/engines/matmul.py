@@ -37,3 +37,21 @@ def limits(threads: int) -> dict[str, float]:
         found["bf16"] = max(found["bf16"], _best(lambda a=small_a, b=small_b: a @ b, operations, threads))
         found["int8"] = max(found["int8"], _best(lambda a=int_a, b=int_b: torch._int_mm(a, b), operations, threads))
     return found
+
+
+def cuda_limits() -> dict[str, float]:
+    """Return operations per second of fp32 (TF32 off) and bf16 products on the GPU, by its own clock."""
+    side, repeats = 8192, 10
+    found = {}
+    for name, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
+        a, b = (torch.randn(side, side, device="cuda", dtype=dtype) for _ in range(2))
+        for _ in range(3):
+            a @ b
+        start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        start.record()
+        for _ in range(repeats):
+            a @ b
+        end.record()
+        torch.cuda.synchronize()
+        found[name] = repeats * 2.0 * side**3 / (start.elapsed_time(end) / 1e3)
+    return found

@@ -7,7 +7,7 @@ import pytest
 import questions
 
 from efive.models.store import _BUNDLED_FOLDER as BUNDLED
-from efive.training.formats import open_set
+from efive.training.data.formats import open_set
 
 pytestmark = pytest.mark.filterwarnings("always::efive.errors.EfiveWarning")
 RANKS = ["--negatives", "3", "--from-rank", "1", "--to-rank", "9"]

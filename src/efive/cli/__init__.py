@@ -18,6 +18,8 @@ _COMMANDS = {
     "train": ("train", "Train an E5 model."),
     "mine": ("mine", "Find hard negatives for training sets."),
     "filter": ("filter", "Keep the pairs that a model finds again."),
+    "tokenizer": ("tokenizer", "Train vocabularies and measure them."),
+    "trim-vocab": ("trim", "Cut a model down to the vocabulary of some texts."),
     "doctor": ("doctor", "Say what this machine is and how efive uses it."),
 }
 

@@ -12,8 +12,8 @@ from efive.cli.options import progress_bar
 from efive.errors import InputError
 
 if TYPE_CHECKING:
-    from efive.training.check import Report
-    from efive.training.tallies import Distribution, Repetitions
+    from efive.training.data.check import Report
+    from efive.training.data.tallies import Distribution, Repetitions
 
 _LANGUAGES = 12
 
@@ -33,8 +33,8 @@ def check_data(path: Path, split: str, as_json: bool) -> None:  # noqa: FBT001
     PATH is a folder with passages.jsonl and train.jsonl, a .jsonl or .parquet file of pairs, or a folder of such
     files. Everything is read once, in bounded memory. The exit code is 1 if there are problems.
     """
-    from efive.training.check import check
-    from efive.training.formats import open_sets
+    from efive.training.data.check import check
+    from efive.training.data.formats import open_sets
 
     size = sum(file.stat().st_size for each in open_sets(path, split=split) for file in each.files)
     with progress_bar(size, unit="B") as bar:

@@ -42,9 +42,9 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter per option
     The output has the records as they were read, each with its rank, and one line per source and language says on
     stdout how many were kept. An interrupted run goes on when the same command is given again.
     """
-    from efive.training.filtering import Filtering, filter_pairs
-    from efive.training.formats import open_set
-    from efive.training.stages import Place
+    from efive.training.data.formats import open_set
+    from efive.training.mining.filtering import Filtering, filter_pairs
+    from efive.training.mining.stages import Place
 
     data = open_set(source, on_problem=Problems() if skip_invalid else None)
     options = Filtering(candidates, keep_rank, seed)

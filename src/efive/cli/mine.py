@@ -11,7 +11,7 @@ from efive.cli.watching import Problems, going_on, watch
 from efive.errors import InputError
 
 if TYPE_CHECKING:
-    from efive.training.scorers import Teacher
+    from efive.training.mining.scorers import Teacher
 
 
 @click.command("mine")
@@ -88,10 +88,10 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter per option
     has passages.jsonl, train.jsonl with scores, and mining.json, which says how it was made. An interrupted run
     goes on when the same command is given again.
     """
-    from efive.training.choice import Mining
-    from efive.training.formats import open_sets
-    from efive.training.mining import mine
-    from efive.training.stages import Place
+    from efive.training.data.formats import open_sets
+    from efive.training.mining.choice import Mining
+    from efive.training.mining.miner import mine
+    from efive.training.mining.stages import Place
 
     if teacher and cross_encoder:
         raise InputError("give --teacher or --cross-encoder, not both")
@@ -113,11 +113,11 @@ def _teacher(
     model: str | None, role: str, cross_encoder: Path | None, engine: dict[str, Any], stack: ExitStack
 ) -> "Teacher | None":
     if cross_encoder:
-        from efive.training.cross_encoder import CrossEncoderTeacher
+        from efive.training.mining.cross_encoder import CrossEncoderTeacher
 
         return CrossEncoderTeacher(cross_encoder, engine["device"])
     if model:
-        from efive.training.scorers import BiEncoderTeacher
+        from efive.training.mining.scorers import BiEncoderTeacher
 
         # Its own input limit and task; engine and device as for the encoder.
         other = load_encoder(**(engine | {"model": model, "task": None, "max_tokens": None}))

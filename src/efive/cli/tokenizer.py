@@ -1,17 +1,18 @@
 """`efive tokenizer`: train a vocabulary, and measure how finely it cuts texts."""
 
 import gzip
-import json
 import lzma
+import zlib
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import click
 
 from efive.cli.options import bar_settings
 from efive.errors import InputError
+from efive.jsonlines import decode, encodable, parse, shown, without_bom
 
 _OPENERS: dict[str, Any] = {".gz": gzip.open, ".xz": lzma.open}
 
@@ -45,7 +46,7 @@ def train(
     The folder gets tokenizer.json and what transformers' PreTrainedTokenizerFast reads. The same input gives the
     same file.
     """
-    from efive.training.vocabulary import TrainingOptions, WordCounter, train_from_counts, write_tokenizer
+    from efive.training.vocabulary.tokenizer import TrainingOptions, WordCounter, train_from_counts, write_tokenizer
 
     if output.exists() and not (output.is_dir() and not any(output.iterdir())):
         raise InputError(f"{output} exists and is no empty folder; name a new one")
@@ -76,7 +77,7 @@ def measure(model: Path, files: tuple[Path, ...], fields: tuple[str, ...], langu
     """Print pieces per word, byte share and pieces per character of each language of FILES."""
     from tokenizers import Tokenizer
 
-    from efive.training.vocabulary import Fertility, fertility
+    from efive.training.vocabulary.tokenizer import Fertility, fertility
 
     path = model / "tokenizer.json" if model.is_dir() else model
     if not path.is_file():
@@ -121,26 +122,30 @@ def read_texts(files: tuple[Path, ...], fields: tuple[str, ...], language_field:
     """
     names = fields or ("query", "passage")
     for path in files:
-        for number, line in _lines(path):
+        for number, line in enumerate(_lines(path), 1):
             if not line.strip():
                 continue
             try:
-                record = json.loads(line)
-                texts = [record[name] for name in names]
-                first, _, second = str(record.get(language_field, "")).partition("-")
-            except (ValueError, TypeError, KeyError, AttributeError) as error:
-                raise InputError(f"{path}, line {number}: no JSON object with {', '.join(names)} ({error})") from None
-            for index, text in enumerate(texts):
-                if not isinstance(text, str):
-                    raise InputError(f"{path}, line {number}: {names[index]} is {type(text).__name__}, not a string")
-                yield (second or first) if index else first, text
+                yield from _texts(parse(decode(line)), names, language_field)
+            except InputError as error:
+                raise InputError(f"{path}, line {number}: {error}") from None
 
 
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
+def _texts(record: object, names: tuple[str, ...], language_field: str) -> Iterator[tuple[str, str]]:
+    if not isinstance(record, dict):
+        raise InputError(f"{shown(record)} where a JSON object is needed")
+    first, _, second = str(record.get(language_field, "")).partition("-")
+    for index, name in enumerate(names):
+        text = record.get(name)
+        if not isinstance(text, str):
+            raise InputError(f"{name!r} is {shown(text)}, not a text; name other fields with --field")
+        yield (second or first) if index else first, encodable(text, name)
+
+
+def _lines(path: Path) -> Iterator[bytes]:
     opener = _OPENERS.get(path.suffix.lower(), open)
     try:
-        file: IO[str]
-        with opener(path, "rt", encoding="utf-8-sig") as file:
-            yield from enumerate(file, 1)
-    except (OSError, EOFError, UnicodeDecodeError, lzma.LZMAError) as error:
+        with opener(path, "rb") as file:
+            yield from without_bom(file)
+    except (OSError, EOFError, lzma.LZMAError, zlib.error) as error:
         raise InputError(f"{path} cannot be read: {error}") from None

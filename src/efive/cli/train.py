@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from efive.cli.options import bar_settings
+from efive.cli.options import bar_settings, store
 from efive.errors import DependencyError, InputError
 
 if TYPE_CHECKING:
@@ -90,6 +90,27 @@ def distil(teacher: str | None, teacher_role: str | None, **options: Any) -> Non
     _train("distil", teacher=teacher, teacher_role=teacher_role, **options)
 
 
+@command.command("recipe")
+@click.argument("file", metavar="RECIPE", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--data", required=True, type=click.Path(exists=True, path_type=Path), help="Stands for {data}.")
+@click.option("--teacher", required=True, help="A stored model or a folder; stands for {teacher}.")
+@click.option("--output", "-o", required=True, type=click.Path(path_type=Path, file_okay=False), help="{run}.")
+@click.option("--cache", type=click.Path(path_type=Path), help="Token tables and vectors.  [default: OUTPUT/cache]")
+@click.option("--smoke", is_flag=True, help="Do all steps with little data and few updates, to see that they work.")
+def recipe(file: Path, data: Path, teacher: str, output: Path, cache: Path | None, smoke: bool) -> None:  # noqa: FBT001
+    """Do the steps of RECIPE: vocabulary, first rows, training, mining, packing.
+
+    The same command goes on where it was interrupted.
+    """
+    _training()
+    from efive.training.recipe import Folders, cook
+
+    folders = Folders(output, data, store().resolve(teacher), cache or output / "cache")
+    with _Progress() as progress:
+        folder = cook(file, folders, smoke=smoke, report=progress.report, say=progress.say)
+    progress.say(f"the model is {folder}")
+
+
 def _train(verb: str, *, output: Path, skip_bad: int, cache: Path | None, **options: Any) -> None:  # noqa: ANN401
     parse, train = _training()
     settings = parse(_settings(verb, options), str(options["config"] or "the options"))
@@ -107,6 +128,27 @@ def _training() -> tuple[Callable[..., Any], Callable[..., Path]]:
     return parse, train
 
 
+# Where an option's value lies among the settings.
+_NAMES = {
+    "model": "model",
+    "max_steps": "steps",
+    "epochs": "epochs",
+    "batch": "batch",
+    "negatives": "negatives",
+    "learning_rate": "learning.rate",
+    "temperature": "loss.temperature",
+    "query_tokens": "query_tokens",
+    "passage_tokens": "passage_tokens",
+    "lora_rank": "lora.rank",
+    "precision": "precision",
+    "device": "device",
+    "seed": "seed",
+    "save_every": "save_every",
+    "teacher": "teacher",
+    "teacher_role": "teacher_role",
+}
+
+
 def _settings(verb: str, options: dict[str, Any]) -> dict[str, Any]:
     """Return settings of the verb, then of the file, then of the options: the later wins."""
     values: dict[str, Any] = {"model": "bundled"}
@@ -117,43 +159,28 @@ def _settings(verb: str, options: dict[str, Any]) -> dict[str, Any]:
         _merge(values, read(options["config"]))
     if options.get("teacher"):
         values["objective"] = "imitate"
-    if options["data"]:
-        values["sources"] = [{"path": path} for path in options["data"]]
-    if not values.get("sources"):
-        raise InputError("name a training set with --data, or [[sources]] in a --config file")
-    # Rate, temperature and so on lie one level down.
-    names = {
-        "model": "model",
-        "max_steps": "steps",
-        "epochs": "epochs",
-        "batch": "batch",
-        "negatives": "negatives",
-        "learning_rate": "learning.rate",
-        "temperature": "loss.temperature",
-        "query_tokens": "query_tokens",
-        "passage_tokens": "passage_tokens",
-        "lora_rank": "lora.rank",
-        "precision": "precision",
-        "device": "device",
-        "seed": "seed",
-        "save_every": "save_every",
-        "teacher": "teacher",
-        "teacher_role": "teacher_role",
-    }
-    for option, name in names.items():
+    for option, name in _NAMES.items():
         if options.get(option) is not None:
             _put(values, name, options[option])
     if options["dev"]:
         values["development"] = list(options["dev"])
     if options["matryoshka"]:
         _put(values, "loss.matryoshka", _numbers(options["matryoshka"]))
-    for source in values["sources"]:
-        source |= {"symmetric": True} if options["symmetric"] else {}
-        source |= {"held_out": options["held_out"]} if options["held_out"] is not None else {}
+    values["sources"] = _sources(values, options)
     for other in options["others"]:
         name, _, value = other.partition("=")
         _put(values, name.strip(), _toml_value(name, value))
     return values
+
+
+def _sources(values: dict[str, Any], options: dict[str, Any]) -> list[dict[str, Any]]:
+    sources = [{"path": path} for path in options["data"]] or values.get("sources", [])
+    if not sources:
+        raise InputError("name a training set with --data, or [[sources]] in a --config file")
+    given: dict[str, Any] = {"symmetric": True} if options["symmetric"] else {}
+    if options["held_out"] is not None:
+        given["held_out"] = options["held_out"]
+    return [source | given for source in sources]
 
 
 def _numbers(text: str) -> list[int]:
@@ -220,5 +247,3 @@ class _Progress:
         self._bar.update(report.step - self._bar.n)
         elapsed = self._bar.format_dict["elapsed"]
         self._bar.set_postfix_str(f"loss {report.loss:.4f}, {self._examples / max(elapsed, 1e-9):.0f} examples/s")
-
-

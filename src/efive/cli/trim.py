@@ -26,7 +26,7 @@ def command(model: str, texts: str, output: Path, form: str | None, fields: tupl
     """
     from tqdm import tqdm
 
-    from efive.training.trimming import trim_vocabulary
+    from efive.training.vocabulary.trimming import trim_vocabulary
 
     source = Source.of(texts, form, fields or ("text",), skip_invalid=how["skip_invalid"])
     records = tqdm(source.read(), total=source.count(), unit=" texts", **bar_settings())

@@ -10,14 +10,14 @@ import click
 from efive.cli.options import progress_bar
 
 if TYPE_CHECKING:
-    from efive.training.examples import Problem
+    from efive.training.data.examples import Problem
 
 _NAMED = 20
 
 
 @contextmanager
 def watch(what: str, total: int | None, done: int) -> Iterator[Callable[[int], object]]:
-    """Show a bar on stderr for one stage of a long run (`efive.training.stages.Watch`)."""
+    """Show a bar on stderr for one stage of a long run (`efive.training.mining.stages.Watch`)."""
     with progress_bar(total, done, "") as bar:
         bar.set_description(what, refresh=False)
         yield bar.update

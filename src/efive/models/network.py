@@ -51,7 +51,7 @@ class Layout:
     def pad(self, rows: Tensor) -> Tensor:
         """(T, ...) to (n, L, ...), zeros on padding."""
         grid = rows.new_zeros((self.real.numel(), *rows.shape[1:]))
-        return grid.index_copy(0, self.places, rows).unflatten(0, tuple(self.real.shape))
+        return grid.index_copy(0, self.places, rows).view(*self.real.shape, *rows.shape[1:])
 
     def flat(self, padded: Tensor) -> Tensor:
         """(n, L, ...) to (T, ...): the real tokens."""

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 import torch.nn.functional as F  # noqa: N812 - torch's customary name
-from torch import Tensor, nn
+from torch import Tensor
 
 from efive.models.network import Layout, Network, pool, token_table
 from efive.text.batching import plan
@@ -50,7 +50,9 @@ class Gradients:
         self.processes = processes
         self.table = token_table(network)
         self.table.sparse = True
-        self.parameters = [p for p in network.parameters() if p.requires_grad and p is not self.table.weight]
+        self.parameters: list[Tensor] = [
+            p for p in network.parameters() if p.requires_grad and p is not self.table.weight
+        ]
         """All that learn, but for the table."""
         self._learns_table = self.table.weight.requires_grad
         self._pool = ThreadPoolExecutor(passing.workers, initializer=torch.set_num_threads, initargs=(1,))
@@ -145,7 +147,7 @@ class Gradients:
         return float(total), gradient
 
     def _backward(self, output: Tensor, gradient: Tensor) -> Sequence[Tensor]:
-        wanted: list[nn.Parameter] = [*self.parameters]
+        wanted: list[Tensor] = [*self.parameters]
         if self._learns_table:
             wanted.append(self.table.weight)
         found: Sequence[Tensor] = torch.autograd.grad(output, wanted, gradient)
@@ -154,7 +156,7 @@ class Gradients:
     def _take(self, dense: list[Tensor], rows: list[Tensor]) -> None:
         if dense:
             self._dense = dense if self._dense is None else [a.add_(b) for a, b in zip(self._dense, dense, strict=True)]
-        self._rows += [(row._indices()[0], row._values()) for row in rows]  # noqa: SLF001 - torch's way to uncoalesced
+        self._rows += [(row._indices()[0], row._values()) for row in rows]
 
     def collect(self) -> float:
         """Put what was accumulated into the parameters' `.grad`, summed over processes, and return its norm."""
@@ -163,7 +165,7 @@ class Gradients:
             parameter.grad = gradient
         if self.processes.size > 1:
             flat = self.processes.sum_(torch.cat([gradient.flatten() for gradient in dense]))
-            for gradient, part in zip(dense, flat.split([g.numel() for g in dense]), strict=True):
+            for gradient, part in zip(dense, torch.split(flat, [g.numel() for g in dense]), strict=True):
                 gradient.copy_(part.view_as(gradient))
         squares = [gradient.float().square().sum() for gradient in dense]
         if self._learns_table:

@@ -1,15 +1,12 @@
 """Low-rank adapters by the peft library, for models too large to train whole."""
 
-from typing import TYPE_CHECKING
+from typing import Any
 
 from torch import Tensor, nn
 
 from efive.errors import DependencyError
 from efive.models.network import Network
 from efive.training.settings import Lora
-
-if TYPE_CHECKING:
-    from peft.tuners.tuners_utils import BaseTunerLayer
 
 
 def attach(network: Network, settings: Lora) -> None:
@@ -38,16 +35,12 @@ def merged(network: Network) -> dict[str, Tensor]:
     """Return the weights of a network without adapters that computes the same."""
     weights: dict[str, Tensor] = {}
     for name, module in network.named_modules():
-        if _adapted(module):
-            layer: BaseTunerLayer = module  # type: ignore[assignment]
-            base = layer.get_base_layer()
+        layer: Any = module
+        if hasattr(module, "get_delta_weight"):
+            base: nn.Linear = layer.get_base_layer()
             weights[f"{name}.weight"] = base.weight.detach() + layer.get_delta_weight("default").detach()
             if base.bias is not None:
                 weights[f"{name}.bias"] = base.bias.detach()
     inside = tuple(name.removesuffix("weight") for name in weights if name.endswith(".weight"))
     rest = {name: value.detach() for name, value in network.state_dict().items() if not name.startswith(inside)}
     return rest | weights
-
-
-def _adapted(module: nn.Module) -> bool:
-    return hasattr(module, "get_delta_weight")

@@ -3,7 +3,7 @@
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from efive.training.settings import Learning
 
@@ -27,11 +27,11 @@ class Optimizer:
     of 250,000 pieces costs nothing while it is not met.
     """
 
-    def __init__(self, parameters: list[nn.Parameter], table: nn.Parameter | None, learning: Learning) -> None:
+    def __init__(self, parameters: list[Tensor], table: Tensor | None, learning: Learning) -> None:
         self.learning = learning
         matrices = [p for p in parameters if p.ndim > 1]
         vectors = [p for p in parameters if p.ndim <= 1]  # biases and norms do not decay
-        groups = [{"params": matrices}, {"params": vectors, "weight_decay": 0.0}]
+        groups: list[dict[str, Any]] = [{"params": matrices}, {"params": vectors, "weight_decay": 0.0}]
         self._layers = torch.optim.AdamW(
             [group for group in groups if group["params"]],
             lr=learning.rate,
@@ -49,7 +49,9 @@ class Optimizer:
         """Update with the gradients in place, whose norm is `norm`; return the layers' learning rate."""
         share = rate(step, steps, self.learning)
         scale = min(1.0, self.learning.clip / (norm + 1e-6))
-        rates = [(self._layers, 0.0 if step < self.learning.frozen else self.learning.rate)]
+        rates: list[tuple[torch.optim.Optimizer, float]] = [
+            (self._layers, 0.0 if step < self.learning.frozen else self.learning.rate)
+        ]
         if self._table is not None:
             rates.append((self._table, self.learning.embedding_rate or self.learning.rate))
         for optimizer, highest in rates:
@@ -74,4 +76,4 @@ class Optimizer:
 
 def _scale(gradient: Tensor | None, scale: float) -> None:
     if gradient is not None and scale < 1:
-        (gradient._values() if gradient.is_sparse else gradient).mul_(scale)  # noqa: SLF001 - torch's way to them
+        (gradient._values() if gradient.is_sparse else gradient).mul_(scale)

@@ -1,18 +1,18 @@
 """Recipes: a model from nothing but data and a teacher, as steps that share a folder.
 
 A recipe is a TOML file with a list of `[[step]]`. Each has a name, says what it does (`do`), and gives that thing's
-options, in which `{data}`, `{teacher}` and `{run}` stand for folders. Its output is `{run}/NAME`. A step whose output
-is there is not done again, and a training or mining step that was interrupted goes on, so the same command continues
-a recipe. For a test, a step's `smoke` table overrides its options: the whole recipe in two minutes, on little data.
+options, in which `{data}`, `{teacher}` and `{run}` stand for folders and `{shared.NAME}` for a value of the table
+`[shared]`. A training step may list its sources in groups (`[[step.group]]`), each with common options. Its output is
+`{run}/NAME`. A step whose output is there is not done again, and a training or mining step that was interrupted goes
+on, so the same command continues a recipe. For a test, a step's `smoke` table overrides its options: the whole recipe in two minutes, on little data.
 """
 
-import json
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -21,16 +21,16 @@ from tokenizers import Tokenizer
 from efive.encoder import Encoder
 from efive.errors import InputError
 from efive.training import settings as run_settings
-from efive.training.alignment import AlignmentOptions
-from efive.training.choice import Mining
-from efive.training.examples import TrainingSet
-from efive.training.formats import open_sets
-from efive.training.mining import mine
-from efive.training.recipe_data import TextChoice, bitext, grouped_texts
-from efive.training.stages import Place
+from efive.training.data.formats import open_sets
+from efive.training.mining.choice import Mining
+from efive.training.mining.miner import mine
+from efive.training.mining.stages import Place
+from efive.training.recipe_data import Chosen, TextChoice, bitext, grouped_texts
+from efive.training.tokens import Selection
 from efive.training.trainer import Report, train
-from efive.training.transplant import RowOptions, gather, transplant
-from efive.training.vocabulary import TrainingOptions, train_tokenizer, write_tokenizer
+from efive.training.vocabulary.alignment import AlignmentOptions
+from efive.training.vocabulary.tokenizer import TrainingOptions, train_tokenizer, write_tokenizer
+from efive.training.vocabulary.transplant import RowOptions, gather, transplant
 
 Say = Callable[[str], None]
 
@@ -70,6 +70,8 @@ class MineStep(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     model: str
     languages: tuple[str, ...] = ()
     limit: int | None = None
+    max_tokens: int | None = None
+    """Tokens of a passage that are read; None is the model's own limit."""
     options: Mining = Mining()
 
 
@@ -136,10 +138,24 @@ def _steps(recipe: Path, folders: Folders, *, smoke: bool) -> list[tuple[str, st
         over = values.pop("smoke", {})
         if smoke:
             values |= over
+        if "group" in values:
+            values["sources"] = [source for group in values.pop("group") for source in _sources(group)]
         found.append((do, name, _filled(values, folders, shared)))
     if not found:
         raise InputError(f"{recipe} has no [[step]]")
     return found
+
+
+def _sources(group: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return a group's sources: `files` names each with its weight, `limits` some; the rest holds for all."""
+    common = {key: value for key, value in group.items() if key not in {"files", "limits", "folder", "suffix"}}
+    limits = group.get("limits", {})
+    return [
+        {"path": f"{group.get('folder', '{data}')}/{name}{group.get('suffix', '.jsonl')}", "weight": weight}
+        | ({"limit": limits[name]} if name in limits else {})
+        | common
+        for name, weight in group.get("files", {}).items()
+    ]
 
 
 def _filled(value: Any, folders: Folders, shared: dict[str, Any]) -> Any:  # noqa: ANN401 - TOML values
@@ -186,7 +202,7 @@ def _tokenizer(step: TokenizerStep, output: Path) -> None:
 
 def _transplant(step: TransplantStep, output: Path) -> None:
     tokenizer = Tokenizer.from_file(str(Path(step.tokenizer) / "tokenizer.json"))
-    sets: list[TrainingSet] = open_sets(Path(step.data))
+    sets = open_sets(Path(step.data))
     english = grouped_texts(sets, step.texts).get("en/everyday", [])[: step.english_texts]
     pairs = bitext(sets, step.texts, step.pairs_per_language)
     evidence = gather(tokenizer, pairs, english=english, options=step.alignment)
@@ -196,10 +212,9 @@ def _transplant(step: TransplantStep, output: Path) -> None:
 
 def _mine(step: MineStep, output: Path) -> None:
     sets = [data for path in step.sets for data in open_sets(Path(path))]
-    if step.languages or step.limit:
-        sets = [Chosen(data, step.languages, step.limit) for data in sets]
-    with Encoder.load(step.model) as encoder:
-        found = mine(sets, encoder, Place(output), step.options)
+    chosen = [Chosen(data, Selection(step.languages, limit=step.limit)) for data in sets]
+    with Encoder.load(step.model, max_tokens=step.max_tokens) as encoder:
+        found = mine(chosen, encoder, Place(output), step.options)
     (output / "statistics.txt").write_text("\n".join(found.lines()) + "\n", encoding="utf-8")
 
 
@@ -214,4 +229,3 @@ _STEPS: dict[str, tuple[type, Callable[[Any, Path], None]]] = {
     "mine": (MineStep, _mine),
     "compact": (CompactStep, _compact),
 }
-_ = (json, Literal)

@@ -3,11 +3,14 @@
 import random
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from efive.training.examples import Example, TrainingSet
+from efive.training.data.examples import Example, TrainingSet
+from efive.training.tokens import Selection
 
 Millions = Annotated[float, Meta(gt=0)]
 ENGLISH = "en"
@@ -75,7 +78,12 @@ def bitext(
         kind = found["everyday" if data.name in choice.everyday else "special"]
         for example in data.examples():
             pair = _with_english(example)
-            if pair and pair[0] in kind and pair[1].strip() != pair[2].strip() and len(max(pair[1:], key=len)) <= longest:
+            if (
+                pair
+                and pair[0] in kind
+                and pair[1].strip() != pair[2].strip()
+                and len(max(pair[1:], key=len)) <= longest
+            ):
                 kind[pair[0]][pair[1], pair[2]] = None
     chosen = {}
     for language in found["everyday"]:
@@ -95,3 +103,29 @@ def _with_english(example: Example) -> tuple[str, str, str] | None:
     if first == ENGLISH:
         return second, example.query, passage
     return (first, passage, example.query) if second == ENGLISH else None
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Some examples of a training set, as a training set."""
+
+    whole: TrainingSet
+    selection: Selection
+
+    @property
+    def name(self) -> str:
+        """The set's own name."""
+        return self.whole.name
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """What the whole set is read from."""
+        return self.whole.files
+
+    def passages(self) -> Iterator[str]:
+        """Yield the whole set's corpus."""
+        return self.whole.passages()
+
+    def examples(self) -> Iterator[Example]:
+        """Yield the examples that are chosen."""
+        return self.selection.apply(self.whole.examples())

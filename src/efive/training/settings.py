@@ -94,7 +94,7 @@ class Lora(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Low-rank adapters (arXiv 2106.09685) instead of training every weight; merged when the model is saved."""
 
     rank: Count = 16
-    alpha: Positive = 32.0
+    alpha: Count = 32
     modules: tuple[str, ...] = ()
     """Names of the linear layers.  [default: all of them]"""
 

@@ -12,8 +12,8 @@ import numpy as np
 from efive.encoder import Encoder
 from efive.errors import InputError
 from efive.training.batches import Inputs, Recipe, contrastive_inputs, imitation_inputs
-from efive.training.examples import Example, Problem, TrainingSet
-from efive.training.formats import open_sets
+from efive.training.data.examples import Example, Problem, TrainingSet
+from efive.training.data.formats import open_sets
 from efive.training.sampling import Draw, Stratum
 from efive.training.settings import Settings, Source
 from efive.training.teacher import Reading, TeacherVectors, teacher_vectors
@@ -70,6 +70,7 @@ class SkipBad:
         self._places: set[str] = set()
 
     def __call__(self, problem: Problem) -> None:
+        """Take note of a record that is left out."""
         if problem.place in self._places:  # a set is read more than once
             return
         if problem.mended:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from efive.encoder import Encoder
 from efive.errors import InputError
 from efive.inputs import Role
-from efive.training.examples import Example, TrainingSet
+from efive.training.data.examples import Example, TrainingSet
 from efive.training.tokens import Selection, files_digest, text_key
 
 _VERSION = 1
@@ -125,7 +125,7 @@ def _fill(path: Path, done: Path, texts: _Texts, encoder: Encoder, progress: Cal
     with path.open("ab") as file:
         file.truncate(whole * width)
         while block := list(islice(incoming, _BLOCK)):
-            vectors = np.empty((len(block), encoder.dimension), dtype=np.float16)
+            vectors: npt.NDArray[np.float16] = np.empty((len(block), encoder.dimension), dtype=np.float16)
             for role in {role for _, role in block}:
                 of_role = [index for index, (_, its) in enumerate(block) if its is role]
                 vectors[of_role] = encoder.embed([block[index][0] for index in of_role], role).vectors

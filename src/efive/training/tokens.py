@@ -22,7 +22,7 @@ from efive.errors import InputError
 from efive.inputs import Prompts, Role
 from efive.models.checkpoint import Checkpoint
 from efive.text.tokenizer import TextTokenizer, TokenIds
-from efive.training.examples import Example, TrainingSet
+from efive.training.data.examples import Example, TrainingSet
 
 _VERSION = 1
 _BLOCK = 2048
@@ -198,9 +198,10 @@ class Coder:
 
 def tokenized(training_set: TrainingSet, coder: Coder, cache: Path, selection: Selection) -> TokenizedSet:
     """Return the set as token tables, made in a folder of `cache` unless they are there."""
+    files = files_digest(training_set.files)
     key = {
         "version": _VERSION,
-        "files": files_digest(training_set.files),
+        "files": files,
         "tokenizer": coder.digest,
         "prompts": [coder.prompts.query, coder.prompts.passage],
         "selection": selection.key(),
@@ -219,7 +220,7 @@ def tokenized(training_set: TrainingSet, coder: Coder, cache: Path, selection: S
     described: dict[str, Any] = json.loads((folder / _DONE).read_text(encoding="utf-8"))
     return TokenizedSet(
         name=training_set.name,
-        data_digest=key["files"],
+        data_digest=files,
         queries=TextTable(folder, "queries"),
         passages=TextTable(folder, "passages"),
         positives=Lists(folder, "positives"),

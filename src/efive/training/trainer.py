@@ -14,17 +14,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from efive.engines.hardware import available_cpus, detect
 from efive.encoder import Encoder
+from efive.engines.hardware import available_cpus, detect
 from efive.errors import DivergenceError
 from efive.models import checkpoint as checkpoints
 from efive.models import network as networks
 from efive.models.checkpoint import Checkpoint
 from efive.models.store import ModelStore
-from efive.training import losses, lora
+from efive.training import lora, losses
 from efive.training.batches import Inputs
-from efive.training.heldout import measure
 from efive.training.gradients import Gradients, LossOfRows, Passing
+from efive.training.heldout import measure
 from efive.training.optimizer import Optimizer
 from efive.training.processes import Processes
 from efive.training.runs import Log, RunFolder

@@ -1,0 +1,1 @@
+"""What the figures of a model's card are made of."""

@@ -1,0 +1,1 @@
+"""Training sets on disk: their forms, read in a stream and checked."""

@@ -1,0 +1,1 @@
+"""Vocabularies: train one, put it under a model, cut one down."""
