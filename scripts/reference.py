@@ -3,6 +3,7 @@
 - `docs/reference/cli.md`: the help text of every command.
 - `docs/reference/api.md`: the public names of `efive` and every class that can be reached from them.
 - `docs/reference/models.md`: the family, the tasks of the instruct models.
+- `docs/reference/training.md`: the settings of a training run, the functions of `efive.training`.
 - Blocks between `<!-- reference: NAME -->` and `<!-- /reference -->` in any other page.
 
 The words come from docstrings and help texts: mend them there, then run `make docs`.
@@ -25,10 +26,12 @@ from typing import Any, get_args, get_type_hints, is_typeddict
 import click
 
 import efive
+from efive import training
 from efive.cli import cli
 from efive.errors import EfiveError, EfiveWarning
 from efive.models.family import FAMILY, FamilyMember
 from efive.models.tasks import TASKS
+from efive.training import settings
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -189,7 +192,9 @@ def _argument(argument: ast.arg, default: ast.expr | None) -> str:
 def _type(annotation: ast.expr) -> str:
     if isinstance(annotation, ast.Constant):  # a name in quotes
         return str(annotation.value)
-    return re.sub(r"\bFloats\b", "NDArray[float32]", ast.unparse(annotation))
+    shown = re.sub(r"Annotated\[(\w+), Meta\([^)]*\)\]", r"\1", ast.unparse(annotation))
+    named = {"Floats": "NDArray[float32]", "Count": "int", "Positive": "float", "Share": "float"}
+    return re.sub(r"\b(Floats|Count|Positive|Share)\b", lambda m: named[m[1]], shown)
 
 
 def _prose(docstring: str | None) -> str:
@@ -302,6 +307,38 @@ def models_page() -> str:
     )
 
 
+# --- training ----------------------------------------------------------------------------------------------------
+
+
+def training_page() -> str:
+    """Return docs/reference/training.md."""
+    parts = [
+        "# Training",
+        NOTE,
+        (
+            "The settings of a run, as they stand in a TOML file for `--config`, and as `--set NAME=VALUE` takes them. "
+            "[The guide](../guides/train.md) tells which ones matter."
+        ),
+    ]
+    tables = {
+        settings.Settings: "Settings",
+        settings.Source: "`[[sources]]`",
+        settings.Learning: "`[learning]`",
+        settings.Loss: "`[loss]`",
+        settings.Lora: "`[lora]`",
+    }
+    for cls, title in tables.items():
+        parts += [f"## {title}", _prose(cls.__doc__), _table(["setting", "type", "meaning"], _fields(cls))]
+    parts += ["## Functions", f"`efive.training` exports {_listed(training.__all__)}."]
+    for name in training.__all__:
+        function = getattr(training, name)
+        node = ast.parse(textwrap.dedent(inspect.getsource(function))).body[0]
+        assert isinstance(node, ast.FunctionDef)
+        shown = _signature(name, node.args, node.returns)
+        parts += [f"### {name}", f"```text\n{shown}\n```", _prose(ast.get_docstring(node))]
+    return _page(parts)
+
+
 # --- pages -------------------------------------------------------------------------------------------------------
 
 
@@ -331,6 +368,7 @@ def pages() -> dict[Path, str]:
         DOCS / "reference" / "cli.md": cli_page(),
         DOCS / "reference" / "api.md": api_page(),
         DOCS / "reference" / "models.md": models_page(),
+        DOCS / "reference" / "training.md": training_page(),
     }
     for path in sorted(DOCS.rglob("*.md")):
         text = path.read_text(encoding="utf-8")

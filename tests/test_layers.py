@@ -20,8 +20,9 @@ MAY = {
     "pipeline": {"preparation", "text", "engines", "vectors"},
     "gate": {"engines", "text", "vectors"},
     "encoder": {"engines", "models", "text", "vectors", "preparation", "pipeline", "gate"},
-    "training": set(),
+    "training": {"encoder", "engines", "models", "text"},
     "cli": {"encoder", "engines", "models", "vectors", "training"},
+    "__main__": {"cli"},
     **{ground: set() for ground in GROUND},
 }
 # The ground floor imports nothing of efive but the errors.
@@ -35,10 +36,19 @@ GROUND_MAY = {
 }
 # Heavy packages, and the only rooms or files that may name them.
 HEAVY = {
-    "torch": {"models/network.py", "models/tensors.py", "engines/torch_engine.py", "engines/select.py"},
+    "torch": {
+        "models/network.py",
+        "models/tensors.py",
+        "engines/torch_engine.py",
+        "engines/select.py",
+        *(f"training/{name}.py" for name in ("gradients", "lora", "losses", "optimizer", "processes")),
+        "training/runs.py",
+        "training/trainer.py",
+        "training/mining/cross_encoder.py",
+    },
     "openvino": {"engines/openvino_import.py"},
     "huggingface_hub": {"models/hub.py"},
-    "pyarrow": {"cli/records.py", "cli/outputs.py", "training/sets.py"},
+    "pyarrow": {"cli/records.py", "cli/outputs.py", "training/data/sets.py"},
 }
 
 

@@ -89,7 +89,7 @@ def contrastive_inputs(draw: Draw, data: TokenizedSet, recipe: Recipe, *, scored
         query, key = data.queries[example], int(data.queries.keys[example])
         content, first_key = data.passages[int(chosen[0])], int(data.passages.keys[chosen[0]])
         if recipe.spans and rng.random() < recipe.spans:
-            query, content = _span(content, recipe.passage_tokens, rng)
+            query, content = _span(content, recipe.frame.room(passage_role, recipe.passage_tokens), rng)
             key = first_key = -1 - row  # of this batch alone: neither query nor window stands in the set
         queries.append(recipe.frame.build(query, Role.QUERY, recipe.query_tokens))
         query_keys.append(key)

@@ -4,7 +4,9 @@ A recipe is a TOML file with a list of `[[step]]`. Each has a name, says what it
 options, in which `{data}`, `{teacher}` and `{run}` stand for folders and `{shared.NAME}` for a value of the table
 `[shared]`. A training step may list its sources in groups (`[[step.group]]`), each with common options. Its output is
 `{run}/NAME`. A step whose output is there is not done again, and a training or mining step that was interrupted goes
-on, so the same command continues a recipe. For a test, a step's `smoke` table overrides its options: the whole recipe in two minutes, on little data.
+on, so the same command continues a recipe.
+
+For a test, a step's `smoke` table overrides its options: the whole recipe in two minutes, on little data.
 """
 
 import shutil

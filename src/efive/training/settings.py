@@ -61,7 +61,9 @@ class Learning(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     frozen: Annotated[int, Meta(ge=0)] = 0
     """First steps in which only the token embeddings learn."""
     weight_decay: Annotated[float, Meta(ge=0)] = 0.01
+    """Of matrices; biases, norms and token embeddings do not decay."""
     betas: tuple[Share, Share] = (0.9, 0.999)
+    """Adam's decay rates of the moments."""
     clip: Positive = 1.0
     """Largest norm of the whole gradient."""
 
@@ -70,11 +72,13 @@ class Loss(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The losses; efive.training.losses has their formulas."""
 
     temperature: Positive = 0.01
+    """Divides the cosines; E5's is 0.01."""
     both_ways: bool = False
     """Each passage must find its query too; always so for symmetric sources."""
     same_tower: bool = False
     """Other queries (and other passages, both ways) count as negatives too."""
     margin: Positive | None = None
+    """Negatives whose cosine exceeds the positive's by more than this are left out as probable positives."""
     mask_hard_negatives: bool = False
     """Distillation: keep hard negatives out of the contrastive term."""
     contrastive_weight: Annotated[float, Meta(ge=0)] = 0.2
@@ -82,6 +86,7 @@ class Loss(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     teacher_temperature: Positive = 1.0
     """Divides the teacher's scores: 1 for a cross-encoder's logits, 0.01 … 0.05 for cosines."""
     imitation_temperature: Positive = 0.05
+    """Imitation: divides the cosines of both sides."""
     cosine_weight: Annotated[float, Meta(ge=0)] = 4.0
     """Imitation: weight of 1 - cosine beside the divergence."""
     bank: Annotated[int, Meta(ge=0)] = 2048
@@ -94,7 +99,9 @@ class Lora(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Low-rank adapters (arXiv 2106.09685) instead of training every weight; merged when the model is saved."""
 
     rank: Count = 16
+    """Of the update's factors."""
     alpha: Count = 32
+    """The update is scaled by alpha / rank."""
     modules: tuple[str, ...] = ()
     """Names of the linear layers.  [default: all of them]"""
 
@@ -105,7 +112,9 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     model: str
     """Where training starts: a folder, a stored model's name, or `bundled`."""
     objective: Objective = "contrastive"
+    """Of sources that name no other."""
     sources: tuple[Source, ...]
+    """At least one."""
     development: tuple[str, ...] = ()
     """Sets that are measured on the way and never trained on: `PATH`, or `PATH:split` of a SimLM folder."""
     teacher: str | None = None
@@ -115,9 +124,11 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     teacher_tokens: Annotated[int, Meta(ge=8)] | None = None
     """Tokens that the teacher reads.  [default: passage_tokens]"""
     seed: Annotated[int, Meta(ge=0)] = 0
+    """Of the order of the data and everything else that is random."""
     steps: Count | None = None
     """Updates of the weights.  [default: one epoch]"""
     epochs: Positive | None = None
+    """Passes over the data, where `steps` does not say.  [default: 1]"""
     batch: Count = 256
     """Examples of one batch, over all processes."""
     batches: Count = 1
@@ -125,9 +136,13 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     negatives: Annotated[int, Meta(ge=0)] = 0
     """Hard negatives of each query (train_n_passages - 1)."""
     query_tokens: Annotated[int, Meta(ge=8)] = 64
+    """Longer queries are cut at their end; prefix and special tokens count."""
     passage_tokens: Annotated[int, Meta(ge=8)] = 192
+    """Longer passages are cut at their end."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """Of the network's products; weights, logits and losses are float32. `auto` takes bf16 where it is in hardware."""
     device: str | None = None
+    """`cpu`, `cuda`, `cuda:1`.  [default: cuda if there is one]"""
     workers: Count | None = None
     """CPU threads that each take chunks of a batch.  [default: the processors that we may use]"""
     chunk_tokens: Count = 4096
@@ -139,8 +154,11 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     keep: Count = 2
     """Checkpoints that are kept."""
     learning: Learning = Learning()
+    """The optimiser."""
     loss: Loss = Loss()
+    """The losses."""
     lora: Lora | None = None
+    """Train adapters instead of the weights."""
 
 
 def parse(values: dict[str, Any], where: str) -> Settings:

@@ -57,9 +57,11 @@ class Frame:
 
     def build(self, content: TokenIds, role: Role, limit: int) -> TokenIds:
         """Return the input of `content` in a role, cut at its end to `limit` tokens."""
-        lead = self.leads[role]
-        room = max(0, limit - len(lead) - len(self.trail))
-        return np.concatenate([lead, content[:room], self.trail])
+        return np.concatenate([self.leads[role], content[: self.room(role, limit)], self.trail])
+
+    def room(self, role: Role, limit: int) -> int:
+        """Return how many content tokens an input of `limit` tokens has."""
+        return max(0, limit - len(self.leads[role]) - len(self.trail))
 
 
 class TextTable:
