@@ -140,7 +140,7 @@ def summary(log: list[dict[str, Any]], settings: dict[str, Any], made: dict[str,
         first, last = (sum(line["loss"] for line in part) / ends for part in (steps[:ends], steps[-ends:]))
         rows += [(f"loss, mean of the first {ends} steps", f"{first:.4f}")]
         rows += [(f"loss, mean of the last {ends} steps", f"{last:.4f}")]
-    rows += [(name, value) for name, value in made.items()]
+    rows += list(made.items())
     return _table(("", ""), rows)
 
 

@@ -10,6 +10,7 @@ For a test, a step's `smoke` table overrides its options: the whole recipe in tw
 """
 
 import shutil
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from msgspec import Struct
 from tokenizers import Tokenizer
 
 from efive.encoder import Encoder
-from efive.errors import InputError
+from efive.errors import InputError, TruncationWarning
 from efive.training import settings as run_settings
 from efive.training.data.formats import open_sets
 from efive.training.mining.choice import Mining
@@ -169,7 +170,10 @@ def _filled(value: Any, folders: Folders, shared: dict[str, Any]) -> Any:  # noq
     if not isinstance(value, str):
         return value
     if value.startswith("{shared."):
-        return _filled(shared[value.removeprefix("{shared.").removesuffix("}")], folders, shared)
+        name = value.removeprefix("{shared.").removesuffix("}")
+        if name not in shared:
+            raise InputError(f"{value} is asked for, but the recipe has no {name} in its [shared] table")
+        return _filled(shared[name], folders, shared)
     for name in ("run", "data", "teacher"):
         value = value.replace("{" + name + "}", str(getattr(folders, name)))
     return value
@@ -215,7 +219,9 @@ def _transplant(step: TransplantStep, output: Path) -> None:
 def _mine(step: MineStep, output: Path) -> None:
     sets = [data for path in step.sets for data in open_sets(Path(path))]
     chosen = [Chosen(data, Selection(step.languages, limit=step.limit)) for data in sets]
-    with Encoder.load(step.model, max_tokens=step.max_tokens) as encoder:
+    with Encoder.load(step.model, max_tokens=step.max_tokens) as encoder, warnings.catch_warnings():
+        if step.max_tokens is not None:  # then cutting is what the recipe asks for
+            warnings.simplefilter("ignore", TruncationWarning)
         found = mine(chosen, encoder, Place(output), step.options)
     (output / "statistics.txt").write_text("\n".join(found.lines()) + "\n", encoding="utf-8")
 

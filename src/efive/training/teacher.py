@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -11,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from efive.encoder import Encoder
-from efive.errors import InputError
+from efive.errors import InputError, TruncationWarning
 from efive.inputs import Role
 from efive.training.data.examples import Example, TrainingSet
 from efive.training.tokens import Selection, files_digest, text_key
@@ -88,7 +89,9 @@ def teacher_vectors(
     folder.mkdir(parents=True, exist_ok=True)
     done = folder / "rows.npy"
     if not done.is_file():
-        _fill(folder / "vectors.f16", done, _Texts(training_set, selection, reading), encoder, progress)
+        with warnings.catch_warnings():  # the limit is the run's own setting
+            warnings.simplefilter("ignore", TruncationWarning)
+            _fill(folder / "vectors.f16", done, _Texts(training_set, selection, reading), encoder, progress)
     vectors = np.memmap(folder / "vectors.f16", dtype=np.float16, mode="r").reshape(-1, encoder.dimension)
     return TeacherVectors(np.load(done, mmap_mode="r"), vectors)
 

@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -23,6 +24,7 @@ from efive.models.checkpoint import Checkpoint
 from efive.models.store import ModelStore
 from efive.training import lora, losses
 from efive.training.batches import Inputs
+from efive.training.card import write_card
 from efive.training.gradients import Gradients, LossOfRows, Passing
 from efive.training.heldout import measure
 from efive.training.optimizer import Optimizer
@@ -185,7 +187,7 @@ class _Trainer:
                     self._measure(log, report)
         self.gradients.close()
         if self.processes.first:
-            checkpoints.write(self._trained(), self.folder.model)
+            self._finish()
         self.processes.wait()
         return self.folder.model
 
@@ -301,6 +303,14 @@ class _Trainer:
                 state["adapters"] = lora.adapters(self.gradients.network)
             self.folder.commit(draft, state)
         self.processes.wait()
+
+    def _finish(self) -> None:
+        """Write the result; it is there whole or not at all, for `model` says that the run is finished."""
+        draft = self.folder.model.with_suffix(".part")
+        shutil.rmtree(draft, ignore_errors=True)
+        checkpoints.write(self._trained(), draft)
+        draft.rename(self.folder.model)
+        write_card(self.folder.root)
 
     def _trained(self) -> Checkpoint:
         """The checkpoint with the weights as they are now."""

@@ -1,0 +1,175 @@
+"""Make the bundled model's card, README.md, and its training curve, curve.svg.
+
+    python benchmarks/card.py figures.json RUN [RUN …] --output src/efive/models/bundled
+
+figures.json is what `benchmarks/bundled.py --json` wrote; the RUNs are folders of `efive train`, in their order. The
+prose stands in card.md beside this file, and figures/sources.tsv says where data came from and on what terms.
+"""
+
+import argparse
+import csv
+import json
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from string import Template
+from typing import Any
+
+from figures import tables
+from figures.words import aims_table, and_list, bm25_sentences, cosine_sentence, weakest_sentence
+
+HERE = Path(__file__).parent
+_TERMS = ("-SA", "GPL", "GFDL", "MPL")
+"""What licences that ask for the same licence in return have in their names."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run's folder says."""
+
+    settings: dict[str, Any]
+    data: list[dict[str, Any]]
+    environment: dict[str, str]
+    log: list[dict[str, Any]]
+
+    @classmethod
+    def read(cls, folder: Path) -> "Run":
+        """Read the folder of a run; efive.training.runs says what lies in it."""
+        from efive.training.runs import read_log
+
+        files = (folder / f"{name}.json" for name in ("config", "data", "environment"))
+        settings, data, environment = (json.loads(file.read_text(encoding="utf-8")) for file in files)
+        return cls(settings, data, environment, read_log(folder))
+
+
+def sources() -> dict[str, dict[str, str]]:
+    """Return origin and licence of every source by its name."""
+    with (HERE / "figures" / "sources.tsv").open(encoding="utf-8", newline="") as file:
+        return {row["name"]: row for row in csv.DictReader(file, delimiter="\t")}
+
+
+def data_table(runs: Iterable[Run], also: Iterable[str] = ()) -> str:
+    """Return what was read, by origin, with licences.
+
+    Args:
+        runs: where the data was used.
+        also: names of sources that only the vocabulary or the first rows were made of.
+
+    Raises:
+        SystemExit: for a source whose licence figures/sources.tsv does not tell.
+    """
+    examples = dict.fromkeys(also, 0)
+    for run in runs:
+        for source in run.data:
+            examples[source["name"]] = max(examples.get(source["name"], 0), source["examples"])
+    known = sources()
+    if unknown := sorted(set(examples) - set(known)):
+        raise SystemExit(f"figures/sources.tsv does not say where {', '.join(unknown)} came from and on what terms")
+    by_origin: dict[tuple[str, str], list[str]] = {}
+    for name in sorted(examples):
+        by_origin.setdefault((known[name]["origin"], known[name]["licence"]), []).append(name)
+    rows = [
+        [origin, ", ".join(names), licence, f"{sum(examples[name] for name in names):,}"]
+        for (origin, licence), names in sorted(by_origin.items(), key=lambda entry: entry[1])
+    ]
+    heads = ["source", "parts", "licence", "examples"]
+    return tables.table(heads, rows)
+
+
+def terms_sentence(runs: Iterable[Run], also: Iterable[str] = ()) -> str:
+    """Name the sources whose licences ask for the same licence in return."""
+    known = sources()
+    names = {source["name"] for run in runs for source in run.data} | set(also)
+    asking = sorted({known[n]["origin"] for n in names if any(term in known[n]["licence"] for term in _TERMS)})
+    if not asking:
+        return "No source has share-alike or copyleft terms."
+    return f"These sources have share-alike or copyleft terms for their texts: {and_list(asking)}."
+
+
+def making(runs: list[Run]) -> str:
+    """Return seed, steps, time and batches of each run as a table."""
+    rows = []
+    for number, run in enumerate(runs, 1):
+        steps = [line for line in run.log if "loss" in line]
+        minutes = sum(line["examples"] / line["examples_per_second"] for line in steps) / 60
+        rows.append(
+            [
+                str(number),
+                str(run.settings["seed"]),
+                f"{steps[-1]['step'] if steps else 0:,}",
+                f"{sum(line['examples'] for line in steps):,}",
+                f"{sum(line['tokens'] for line in steps) / 1e6:,.1f}",
+                f"{minutes:,.0f}",
+                run.environment["torch"],
+            ]
+        )
+    heads = ["run", "seed", "steps", "examples", "million tokens", "minutes of steps", "torch"]
+    return tables.table(heads, rows)
+
+
+def languages(runs: Iterable[Run]) -> list[str]:
+    """Return the languages of the data, without those of a source that does not say."""
+    codes = (code for run in runs for source in run.data for code in source["languages"])
+    return sorted({part for code in codes for part in code.split("-") if part})
+
+
+def shape(model: Path) -> dict[str, str]:
+    """Return what the card says of the weights."""
+    from efive.models import checkpoint
+
+    a = checkpoint.read(model).architecture
+    parameters = sum(math.prod(of_tensor) for of_tensor in a.tensors().values())
+    size = (model / "model.safetensors").stat().st_size
+    return {
+        "layers": str(a.layers),
+        "hidden": str(a.hidden),
+        "vocabulary": f"{a.vocabulary:,}",
+        "parameters": f"{parameters / 1e6:.0f} M",
+        "megabytes": f"{size / 1e6:.0f} MB",
+    }
+
+
+def card(figures: dict[str, Any], runs: list[Run], model: Path, also: list[str]) -> str:
+    """Return the card's text."""
+    spoken = languages(runs)
+    filled = {f"table_{name}": table for name, table in tables.sections(figures).items()}
+    filled |= shape(model) | {
+        "aims": aims_table(figures),
+        "bm25": bm25_sentences(figures),
+        "weakest": weakest_sentence(figures),
+        "cosines": cosine_sentence(figures),
+        "window": str(figures["window"]),
+        "precision": figures["precision"],
+        "teacher_window": str((figures["teacher"] or {}).get("window", tables.NONE)),
+        "languages": ", ".join(spoken),
+        "language_count": str(len(spoken)),
+        "making": making(runs),
+        "data": data_table(runs, also),
+        "terms": terms_sentence(runs, also),
+    }
+    template = Template((HERE / "card.md").read_text(encoding="utf-8"))
+    if missing := sorted(set(template.get_identifiers()) - set(filled)):
+        raise SystemExit(f"card.md wants {', '.join(missing)}; measure with all sets and the teacher")
+    return template.substitute(filled)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("figures", type=Path, help="what bundled.py --json wrote")
+    parser.add_argument("runs", type=Path, nargs="+", help="folders of the runs that made the model, in their order")
+    parser.add_argument("--output", type=Path, required=True, help="the model's folder")
+    parser.add_argument(
+        "--also", nargs="*", default=[], help="sources that only the vocabulary or its first rows were made of"
+    )
+    options = parser.parse_args()
+    runs = [Run.read(folder) for folder in options.runs]
+    figures = json.loads(options.figures.read_text(encoding="utf-8"))
+    (options.output / "README.md").write_text(card(figures, runs, options.output, options.also), encoding="utf-8")
+    from figures import curve
+
+    curve.draw([run.log for run in runs], [run.data for run in runs], options.output / "curve.svg")
+
+
+if __name__ == "__main__":
+    main()
