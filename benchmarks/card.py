@@ -70,7 +70,12 @@ def data_table(runs: Iterable[Run], also: Iterable[str] = ()) -> str:
     for name in sorted(examples):
         by_origin.setdefault((known[name]["origin"], known[name]["licence"]), []).append(name)
     rows = [
-        [origin, ", ".join(names), licence, f"{sum(examples[name] for name in names):,}"]
+        [
+            origin,
+            ", ".join(names),
+            licence,
+            f"{total:,}" if (total := sum(examples[name] for name in names)) else tables.NONE,
+        ]
         for (origin, licence), names in sorted(by_origin.items(), key=lambda entry: entry[1])
     ]
     heads = ["source", "parts", "licence", "examples"]

@@ -401,6 +401,12 @@ def test_stated_length_that_is_no_length(model, stated):
         checkpoint.read(model)
 
 
+def test_lower_casing_outside_the_tokenizer_is_refused(model):
+    small.write_json(model / "sentence_bert_config.json", {"max_seq_length": 512, "do_lower_case": True})
+    with pytest.raises(ModelError, match="lower-cases texts outside the tokenizer"):
+        checkpoint.read(model)
+
+
 def test_longer_models_stop_at_512_unless_asked(tiny_models):
     read = checkpoint.read(tiny_models["mistral"])
     assert (read.max_tokens, read.architecture.longest) == (512, 1024)

@@ -216,7 +216,10 @@ def _source(folder: Path) -> str:
 
 def _token_limit(folder: Path, architecture: Architecture) -> int:
     file = folder / "sentence_bert_config.json"
-    stated = _read_json(file, optional=True).get("max_seq_length") or MAX_TOKENS
+    settings = _read_json(file, optional=True)
+    if settings.get("do_lower_case"):
+        raise ModelError(f"{file} lower-cases texts outside the tokenizer, which no E5 model does; efive does not either")
+    stated = settings.get("max_seq_length") or MAX_TOKENS
     if isinstance(stated, bool) or not isinstance(stated, int) or stated < 1:
         raise ModelFileError(f"{file} says max_seq_length {stated!r}; that must be a whole number, at least 1")
     return min(stated, MAX_TOKENS, architecture.longest)
@@ -238,9 +241,12 @@ def write(checkpoint: Checkpoint, folder: Path, *, compact: bool = False) -> Non
     for name in TOKENIZER_FILES:
         if (checkpoint.folder / name).is_file():
             shutil.copyfile(checkpoint.folder / name, folder / name)
+    tokenizer = folder / "tokenizer.json"
     if checkpoint.pooling == "last":
-        tokenizer = folder / "tokenizer.json"
         tokenizer.write_text(json.dumps(with_end(_read_json(tokenizer)), ensure_ascii=False), encoding="utf-8")
+    elif compact:  # the same content; a vocabulary on a line each takes twice the room
+        dense = json.dumps(_read_json(tokenizer), ensure_ascii=False, separators=(",", ":"))
+        tokenizer.write_text(dense, encoding="utf-8")
     for path, content in sidecars(checkpoint).items():
         (folder / path).parent.mkdir(exist_ok=True)
         (folder / path).write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

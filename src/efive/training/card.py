@@ -5,11 +5,12 @@ last part: a card travels.
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from efive.models.family import FAMILY
+from efive.models.store import BUNDLED
 from efive.training.runs import read_log
 
 _HELD_OUT = "held_out/"
@@ -71,8 +72,8 @@ def _origin(settings: dict[str, Any]) -> str:
 def _use(model: Path) -> str:
     described = _json(model / "config_sentence_transformers.json")
     prompts = {key: described.get("prompts", {}).get(key, "") for key in ("query", "document")}
-    said = [f"`{text}` before {what}" for text, what in zip(prompts.values(), ("queries", "passages"), strict=True)]
-    empty = not any(prompts.values())
+    put = zip(prompts.values(), ("queries", "passages"), strict=True)
+    said = [f"`{escaped}` before {what}" for text, what in put if (escaped := text.replace("\n", "\\n"))]
     return f"""## Use
 
 With efive, which adds the prefixes and divides long texts:
@@ -97,7 +98,7 @@ passages = model.encode(["Mount Kenya rises to 5,199 metres."], prompt_name="doc
 print(queries @ passages.T)
 ```
 
-The model wants {"no prefix" if empty else " and ".join(said)}. For similarity, clustering and translations both sides
+The model wants {" and ".join(said) or "no prefix"}. For similarity, clustering and translations both sides
 are queries."""
 
 
@@ -158,15 +159,16 @@ def held_out_table(log: list[dict[str, Any]]) -> str:
     return _table(("figure", "start", "end", "best"), rows) if rows else ""
 
 
-def _table(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    heads = list(heads)
+def _table(heads: Sequence[str], rows: Iterable[Iterable[str]]) -> str:
     # A bar would end the cell.
     lines = [[cell.replace("|", "\\|") for cell in row] for row in rows]
-    return "\n".join(f"| {' | '.join(row)} |" for row in [heads, ["---"] * len(heads), *lines])
+    return "\n".join(f"| {' | '.join(row)} |" for row in [list(heads), ["---"] * len(heads), *lines])
 
 
 def _named(model: str) -> str:
     """A model as it may be told to others: its name, or its folder's."""
+    if model == BUNDLED:
+        return "efive's bundled model"
     return FAMILY[model].repository if model in FAMILY else Path(model).name or model
 
 

@@ -100,13 +100,13 @@ class _Texts:
     """The distinct texts that the teacher reads, in the order in which they first come."""
 
     def __init__(self, training_set: TrainingSet, selection: Selection, reading: Reading) -> None:
-        self._examples = lambda: selection.apply(training_set.examples())
+        self._set, self._selection = training_set, selection
         self._reading = reading
         self._seen: dict[int, int] = {}
         self.rows: list[tuple[int, int]] = []
 
     def __iter__(self) -> Iterator[tuple[str, Role]]:
-        for example in self._examples():
+        for example in self._selection.apply(self._set.examples()):
             pair = []
             for text, role in self._reading.sides(example):
                 known = len(self._seen)
