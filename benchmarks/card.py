@@ -49,12 +49,13 @@ def sources() -> dict[str, dict[str, str]]:
         return {row["name"]: row for row in csv.DictReader(file, delimiter="\t")}
 
 
-def data_table(runs: Iterable[Run], also: Iterable[str] = ()) -> str:
-    """Return what was read, by origin, with licences.
+def used(runs: Iterable[Run], also: Iterable[str], derived: Iterable[str]) -> dict[str, int]:
+    """Return the examples of each source that the model was made of; 0 where only its vocabulary was.
 
     Args:
         runs: where the data was used.
-        also: names of sources that only the vocabulary or the first rows were made of.
+        also: names of sources that only the vocabulary or its first rows were made of.
+        derived: names of sets that were made of other sources, as mined ones are.
 
     Raises:
         SystemExit: for a source whose licence figures/sources.tsv does not tell.
@@ -62,30 +63,32 @@ def data_table(runs: Iterable[Run], also: Iterable[str] = ()) -> str:
     examples = dict.fromkeys(also, 0)
     for run in runs:
         for source in run.data:
-            examples[source["name"]] = max(examples.get(source["name"], 0), source["examples"])
+            if source["name"] not in derived:
+                examples[source["name"]] = max(examples.get(source["name"], 0), source["examples"])
+    if unknown := sorted(set(examples) - set(sources())):
+        raise SystemExit(
+            f"figures/sources.tsv does not say where {', '.join(unknown)} came from and on what terms; "
+            "name with --derived what was made of other sources"
+        )
+    return examples
+
+
+def data_table(examples: dict[str, int]) -> str:
+    """Return what was read, by origin, with licences."""
     known = sources()
-    if unknown := sorted(set(examples) - set(known)):
-        raise SystemExit(f"figures/sources.tsv does not say where {', '.join(unknown)} came from and on what terms")
     by_origin: dict[tuple[str, str], list[str]] = {}
     for name in sorted(examples):
         by_origin.setdefault((known[name]["origin"], known[name]["licence"]), []).append(name)
-    rows = [
-        [
-            origin,
-            ", ".join(names),
-            licence,
-            f"{total:,}" if (total := sum(examples[name] for name in names)) else tables.NONE,
-        ]
-        for (origin, licence), names in sorted(by_origin.items(), key=lambda entry: entry[1])
-    ]
-    heads = ["source", "parts", "licence", "examples"]
-    return tables.table(heads, rows)
+    rows = []
+    for (origin, licence), names in sorted(by_origin.items(), key=lambda entry: entry[1]):
+        total = sum(examples[name] for name in names)
+        rows.append([origin, ", ".join(names), licence, f"{total:,}" if total else tables.NONE])
+    return tables.table(["source", "parts", "licence", "examples"], rows)
 
 
-def terms_sentence(runs: Iterable[Run], also: Iterable[str] = ()) -> str:
+def terms_sentence(names: Iterable[str]) -> str:
     """Name the sources whose licences ask for the same licence in return."""
     known = sources()
-    names = {source["name"] for run in runs for source in run.data} | set(also)
     asking = sorted({known[n]["origin"] for n in names if any(term in known[n]["licence"] for term in _TERMS)})
     if not asking:
         return "No source has share-alike or copyleft terms."
@@ -135,7 +138,7 @@ def shape(model: Path) -> dict[str, str]:
     }
 
 
-def card(figures: dict[str, Any], runs: list[Run], model: Path, also: list[str]) -> str:
+def card(figures: dict[str, Any], runs: list[Run], model: Path, examples: dict[str, int]) -> str:
     """Return the card's text."""
     spoken = languages(runs)
     filled = {f"table_{name}": table for name, table in tables.sections(figures).items()}
@@ -150,8 +153,8 @@ def card(figures: dict[str, Any], runs: list[Run], model: Path, also: list[str])
         "languages": ", ".join(spoken),
         "language_count": str(len(spoken)),
         "making": making(runs),
-        "data": data_table(runs, also),
-        "terms": terms_sentence(runs, also),
+        "data": data_table(examples),
+        "terms": terms_sentence(examples),
     }
     template = Template((HERE / "card.md").read_text(encoding="utf-8"))
     if missing := sorted(set(template.get_identifiers()) - set(filled)):
@@ -167,10 +170,12 @@ def main() -> None:
     parser.add_argument(
         "--also", nargs="*", default=[], help="sources that only the vocabulary or its first rows were made of"
     )
+    parser.add_argument("--derived", nargs="*", default=["mined"], help="sets that were made of other sources")
     options = parser.parse_args()
     runs = [Run.read(folder) for folder in options.runs]
     figures = json.loads(options.figures.read_text(encoding="utf-8"))
-    (options.output / "README.md").write_text(card(figures, runs, options.output, options.also), encoding="utf-8")
+    text = card(figures, runs, options.output, used(runs, options.also, options.derived))
+    (options.output / "README.md").write_text(text, encoding="utf-8")
     from figures import curve
 
     curve.draw([run.log for run in runs], [run.data for run in runs], options.output / "curve.svg")

@@ -18,7 +18,7 @@ _SHORTEST, _LONGEST = 8, 512
 def pair_lengths(count: int, seed: int = 0) -> tuple[Lengths, Lengths]:
     """Return the tokens of each query and each passage, prefix and special tokens included.
 
-    Queries are uniform on 6-20; passages log-normal (median 85, sigma 0.75: mean 109), cut at 512.
+    Queries are uniform on 6-20; passages log-normal (median 85, sigma 0.75: mean 111), cut at 512.
     """
     rng = np.random.default_rng((seed, 77))
     queries = rng.integers(QUERY_TOKENS[0], QUERY_TOKENS[1] + 1, count)

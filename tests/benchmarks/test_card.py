@@ -70,17 +70,18 @@ def test_what_it_is_bad_at():
 
 
 def test_data_with_origins_and_licences():
-    lines = card.data_table([RUN], ["wiki_ko"]).splitlines()[2:]
+    examples = card.used([RUN, card.Run({}, [{"name": "mined", "examples": 7}], {}, [])], ["wiki_ko"], ["mined"])
+    lines = card.data_table(examples).splitlines()[2:]
     assert "| German Wikipedia sample | wiki_de | Wikipedia, CC BY-SA | 100 |" in lines
     assert "| microsoft/AZD-for-beginners | azd_docs | MIT | 9 |" in lines, "used twice, read once"
     assert "| Korean Wikipedia 2020 | wiki_ko | Wikipedia, CC BY-SA | – |" in lines
-    assert "German Wikipedia sample and Korean Wikipedia 2020." in card.terms_sentence([RUN], ["wiki_ko"])
+    assert "German Wikipedia sample and Korean Wikipedia 2020." in card.terms_sentence(examples)
 
 
 def test_a_source_of_unknown_terms_is_refused():
     run = card.Run({}, [{"name": "found somewhere", "examples": 1, "languages": []}], {}, [])
     with pytest.raises(SystemExit, match="found somewhere"):
-        card.data_table([run])
+        card.used([run], [], [])
 
 
 def test_every_source_has_a_licence():
@@ -98,7 +99,7 @@ def test_the_run_in_numbers():
 def test_the_whole_card_fills_its_template(monkeypatch, tmp_path):
     parts = {"layers": "6", "hidden": "384", "vocabulary": "9", "parameters": "34 M", "megabytes": "34 MB"}
     monkeypatch.setattr(card, "shape", lambda _model: parts)
-    text = card.card(FIGURES, [RUN], tmp_path, [])
+    text = card.card(FIGURES, [RUN], tmp_path, card.used([RUN], [], []))
     assert "efive models pull multilingual-e5-small" in text
     assert not re.search(r"\$[a-z_]", text)
 

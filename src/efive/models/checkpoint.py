@@ -218,7 +218,9 @@ def _token_limit(folder: Path, architecture: Architecture) -> int:
     file = folder / "sentence_bert_config.json"
     settings = _read_json(file, optional=True)
     if settings.get("do_lower_case"):
-        raise ModelError(f"{file} lower-cases texts outside the tokenizer, which no E5 model does; efive does not either")
+        raise ModelError(
+            f"{file} lower-cases texts outside the tokenizer, which no E5 model does; efive does not either"
+        )
     stated = settings.get("max_seq_length") or MAX_TOKENS
     if isinstance(stated, bool) or not isinstance(stated, int) or stated < 1:
         raise ModelFileError(f"{file} says max_seq_length {stated!r}; that must be a whole number, at least 1")

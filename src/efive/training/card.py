@@ -76,7 +76,7 @@ def _use(model: Path) -> str:
     said = [f"`{escaped}` before {what}" for text, what in put if (escaped := text.replace("\n", "\\n"))]
     return f"""## Use
 
-With efive, which adds the prefixes and divides long texts:
+With efive, which adds the prefixes:
 
 ```python
 from efive import Encoder

@@ -5,7 +5,9 @@ batch: (1) encode chunk by chunk, (2) take the loss's gradient with respect to t
 through each chunk. A batch within `keep_tokens` keeps its graphs from (1); a larger one encodes without a graph and
 again in (3) (gradient caching, arXiv 2101.06983). The network has no dropout, so both give the same gradient.
 
-Processes share the chunks of one batch, so the result is that of one process with the whole batch.
+Processes share the chunks of one batch, so the result is that of one process with the whole batch. Where they share
+the weights too (efive.training.sharding), torch adds up the gradients, and all processes go through the network
+equally often, for each time they exchange weights.
 """
 
 from collections.abc import Callable, Sequence
@@ -22,6 +24,7 @@ from efive.models.network import Layout, Network, pool, token_table
 from efive.text.batching import plan
 from efive.text.tokenizer import TokenIds
 from efive.training.processes import Processes
+from efive.training.sharding import Shards
 
 LossOfRows = Callable[[Tensor, slice], Tensor]
 """(vectors (N, d), rows) to the loss summed over these rows."""
@@ -44,17 +47,26 @@ class Passing:
 class Gradients:
     """Accumulates the gradients of batches until `collect`."""
 
-    def __init__(self, network: Network, passing: Passing, processes: Processes = Processes()) -> None:  # noqa: B008
+    def __init__(
+        self,
+        network: Network,
+        passing: Passing,
+        processes: Processes = Processes(),  # noqa: B008
+        shards: Shards | None = None,
+    ) -> None:
         self.network = network
         self.passing = passing
         self.processes = processes
+        self.shards = shards
         self.table = token_table(network)
-        self.table.sparse = True
-        self.parameters: list[Tensor] = [
-            p for p in network.parameters() if p.requires_grad and p is not self.table.weight
-        ]
-        """All that learn, but for the table."""
-        self._learns_table = self.table.weight.requires_grad
+        self.table.sparse = shards is None  # processes exchange only dense gradients of weights that they share
+        learning: dict[Tensor, Tensor] = {
+            p: shards.own(p) if shards else p for p in network.parameters() if p.requires_grad
+        }
+        self.token_rows = learning.pop(self.table.weight, None)
+        """The table's weight (of a sharded one, the rows that are here) if it learns."""
+        self.parameters = list(learning.values())
+        """All else that learns."""
         self._pool = ThreadPoolExecutor(passing.workers, initializer=torch.set_num_threads, initargs=(1,))
         self.clear()
 
@@ -63,6 +75,8 @@ class Gradients:
         self._dense: list[Tensor] | None = None
         self._rows: list[tuple[Tensor, Tensor]] = []
         self._ids: list[TokenIds] = []
+        if self.shards:
+            self.shards.clear()
 
     def close(self) -> None:
         """End the worker threads."""
@@ -79,8 +93,11 @@ class Gradients:
         """
         lengths = np.fromiter((len(text) for text in texts), dtype=np.int64, count=len(texts))
         chunks = plan(lengths, self.passing.chunk_tokens)
-        mine = chunks[self.processes.rank :: self.processes.size]
-        keep = sum(int(lengths[chunk].sum()) for chunk in mine) <= self.passing.keep_tokens
+        everyones = [chunks[rank :: self.processes.size] for rank in range(self.processes.size)]
+        keep = max(sum(int(lengths[chunk].sum()) for chunk in each) for each in everyones) <= self.passing.keep_tokens
+        mine = everyones[self.processes.rank]
+        if self.shards and len(mine) < len(everyones[0]):
+            mine = [*mine, np.empty(0, dtype=np.int64)]
         shares = [mine[worker :: self.passing.workers] for worker in range(self.passing.workers)]
 
         def forward(share: list[npt.NDArray[np.int64]]) -> list[Tensor]:
@@ -103,7 +120,7 @@ class Gradients:
                 output = outputs[position] if keep else self.encode([texts[i] for i in chunk])
                 outputs[position] = output.detach()  # frees the graph behind it
                 found = list(self._backward(output, weight * gradient[torch.from_numpy(chunk)]))
-                if self._learns_table:
+                if self.token_rows is not None and found:
                     rows.append(found.pop())
                 dense = [a.add_(b) for a, b in zip(dense, found, strict=True)] if dense else found
             return dense, rows
@@ -119,14 +136,18 @@ class Gradients:
         return list(self._pool.map(work, *arguments))
 
     def encode(self, texts: Sequence[TokenIds]) -> Tensor:
-        """Return unit vectors (len(texts), d) in float32, with a graph where gradients are enabled."""
+        """Return unit vectors (len(texts), d) in float32, with a graph where gradients are enabled.
+
+        Without texts one token goes through the network all the same, so that sharing processes keep in step.
+        """
         device = self.passing.device
-        lengths = torch.tensor([len(text) for text in texts], device=device)
-        ids = torch.from_numpy(np.concatenate(texts)).long().to(device)
+        rows = texts or [np.zeros(1, dtype=np.int32)]
+        lengths = torch.tensor([len(row) for row in rows], device=device)
+        ids = torch.from_numpy(np.concatenate(rows)).long().to(device)
         layout = Layout.of(lengths)
         with torch.autocast(device.split(":")[0], torch.bfloat16, enabled=self.passing.bf16):
             hidden = self.network(ids, layout)
-        return F.normalize(pool(hidden, layout, self.passing.pooling), dim=-1)
+        return F.normalize(pool(hidden, layout, self.passing.pooling), dim=-1)[: len(texts)]
 
     def _of_vectors(self, vectors: Tensor, loss: LossOfRows, count: int) -> tuple[float, Tensor]:
         """Return the mean loss and its gradient (N, d); processes share the rows of the loss."""
@@ -147,9 +168,13 @@ class Gradients:
         return float(total), gradient
 
     def _backward(self, output: Tensor, gradient: Tensor) -> Sequence[Tensor]:
+        """Return the gradients of `parameters` and then of the table; of a sharded network, its weights keep them."""
+        if self.shards:
+            output.backward(gradient)  # type: ignore[no-untyped-call]
+            return []
         wanted: list[Tensor] = [*self.parameters]
-        if self._learns_table:
-            wanted.append(self.table.weight)
+        if self.token_rows is not None:
+            wanted.append(self.token_rows)
         found: Sequence[Tensor] = torch.autograd.grad(output, wanted, gradient)
         return found
 
@@ -160,28 +185,39 @@ class Gradients:
 
     def collect(self) -> float:
         """Put what was accumulated into the parameters' `.grad`, summed over processes, and return its norm."""
-        dense = self._dense or [torch.zeros_like(p) for p in self.parameters]
+        if self.shards:
+            dense = [self.shards.gradient(p) for p in self.parameters]
+        else:
+            dense = self._dense or [torch.zeros_like(p) for p in self.parameters]
         for parameter, gradient in zip(self.parameters, dense, strict=True):
             parameter.grad = gradient
-        if self.processes.size > 1:
+        if self.processes.size > 1 and not self.shards:
             flat = self.processes.sum_(torch.cat([gradient.flatten() for gradient in dense]))
             for gradient, part in zip(dense, torch.split(flat, [g.numel() for g in dense]), strict=True):
                 gradient.copy_(part.view_as(gradient))
         squares = [gradient.float().square().sum() for gradient in dense]
-        if self._learns_table:
-            squares.append(self._collect_rows().square().sum())
+        if self.token_rows is not None:
+            squares.append(self._collect_rows(self.token_rows).square().sum())
         self.clear()
-        return float(torch.stack(squares).sum().sqrt())
+        square = torch.stack(squares).sum()
+        return float((self.processes.sum_(square) if self.shards else square).sqrt())
 
-    def _collect_rows(self) -> Tensor:
-        """Give the table a sparse gradient: only rows of tokens that occur, the same ones in every process."""
-        weight = self.table.weight
+    def _collect_rows(self, weight: Tensor) -> Tensor:
+        """Give the table a sparse gradient: only rows of tokens that occur.
+
+        Processes with the whole table have the same rows; those that share it, each the ones that it holds.
+        """
         # All processes know all texts of the batch, so they agree on the rows without asking each other.
         occurring = torch.from_numpy(np.unique(np.concatenate(self._ids)).astype(np.int64)).to(weight.device)
-        values = torch.zeros(len(occurring), weight.shape[1], device=weight.device)
-        for indices, rows in self._rows:
-            values.index_add_(0, torch.searchsorted(occurring, indices), rows.float())
-        self.processes.sum_(values)
+        if self.shards:
+            held = self.shards.rows(weight)
+            occurring = occurring[(occurring >= held.start) & (occurring < held.stop)] - held.start
+            values = self.shards.gradient(weight)[occurring]
+        else:
+            values = torch.zeros(len(occurring), weight.shape[1], device=weight.device)
+            for indices, rows in self._rows:
+                values.index_add_(0, torch.searchsorted(occurring, indices), rows.float())
+            self.processes.sum_(values)
         weight.grad = torch.sparse_coo_tensor(
             occurring[None], values.to(weight.dtype), tuple(weight.shape), is_coalesced=True, check_invariants=False
         )

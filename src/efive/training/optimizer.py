@@ -1,11 +1,15 @@
 """The update: AdamW for the layers, a row-wise Adam for the token table, one schedule."""
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from efive.training.settings import Learning
+
+OfParameter = Callable[[Tensor, Tensor], Tensor]
+"""(a parameter, a tensor that belongs to it) to what takes the tensor's place."""
 
 
 def rate(step: int, steps: int, learning: Learning) -> float:
@@ -63,15 +67,31 @@ class Optimizer:
                 optimizer.step()
         return rates[0][1] * share
 
-    def state(self) -> dict[str, Any]:
-        """Return everything that continues the same updates later."""
-        return {"layers": self._layers.state_dict(), "table": self._table and self._table.state_dict()}
+    def state(self, join: OfParameter = lambda _parameter, value: value) -> dict[str, Any]:
+        """Return everything that continues the same updates later; `join` makes slices of sharded weights whole."""
+        return {
+            "layers": _changed(self._layers, self._layers.state_dict(), join),
+            "table": self._table and _changed(self._table, self._table.state_dict(), join),
+        }
 
-    def restore(self, state: dict[str, Any]) -> None:
-        """Take up what `state` returned."""
-        self._layers.load_state_dict(state["layers"])
+    def restore(self, state: dict[str, Any], cut: OfParameter = lambda _parameter, value: value) -> None:
+        """Take up what `state` returned; `cut` undoes its `join`."""
+        self._layers.load_state_dict(_changed(self._layers, state["layers"], cut))
         if self._table is not None:
-            self._table.load_state_dict(state["table"])
+            self._table.load_state_dict(_changed(self._table, state["table"], cut))
+
+
+def _changed(optimizer: torch.optim.Optimizer, state: dict[str, Any], change: OfParameter) -> dict[str, Any]:
+    """Return a state dict with `change` made to its moments, in the same order in every process."""
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    moments = {
+        index: {
+            name: change(parameters[index], value) if isinstance(value, Tensor) and value.ndim else value
+            for name, value in sorted(values.items())
+        }
+        for index, values in sorted(state["state"].items())
+    }
+    return state | {"state": moments}
 
 
 def _scale(gradient: Tensor | None, scale: float) -> None:

@@ -68,13 +68,13 @@ class RunFolder:
             draft.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
             draft.replace(self.root / name)
 
-    def latest(self) -> tuple[Path, dict[str, Any]] | None:
-        """Return the last whole checkpoint's folder and its state, or None."""
+    def latest(self, *, mapped: bool = False) -> tuple[Path, dict[str, Any]] | None:
+        """Return the last whole checkpoint's folder and its state, or None; `mapped` tensors are read when used."""
         folders = sorted(self._checkpoints.glob("step-*[0-9]"))
         if not folders:
             return None
         # Written by this program; holds only tensors and plain values.
-        return folders[-1], torch.load(folders[-1] / _STATE, map_location="cpu", weights_only=True)
+        return folders[-1], torch.load(folders[-1] / _STATE, map_location="cpu", weights_only=True, mmap=mapped)
 
     def latest_model(self) -> Path | None:
         """Return the model folder of the last checkpoint, or None."""
@@ -101,7 +101,7 @@ class RunFolder:
 
 def _changes(before: Any, after: Any, path: str = "") -> list[str]:  # noqa: ANN401 - any JSON value
     if isinstance(before, dict) and isinstance(after, dict):
-        keys = [*before, *(key for key in after if key not in before)]
+        keys = [*before, *(key for key in after if key not in before and after[key])]  # younger than the run, and off
         return [c for key in keys for c in _changes(before.get(key), after.get(key), f"{path}.{key}".strip("."))]
     if isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
         return [c for i, (b, a) in enumerate(zip(before, after, strict=True)) for c in _changes(b, a, f"{path}[{i}]")]

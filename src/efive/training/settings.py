@@ -159,6 +159,9 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The losses."""
     lora: Lora | None = None
     """Train adapters instead of the weights."""
+    shard: bool = False
+    """Spread weights, gradients and moments over the processes of torchrun, for a model that does not fit one device
+    (FSDP, arXiv 2304.11277)."""
 
 
 def parse(values: dict[str, Any], where: str) -> Settings:

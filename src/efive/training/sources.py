@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,9 @@ class Feed:
     data: TokenizedSet
     recipe: Recipe
     selection: Selection
-    teacher: TeacherVectors | None
+    weight: float
+    """Share of the batches, relative to other sets."""
+    teacher: TeacherVectors | None = None
 
     @property
     def name(self) -> str:
@@ -54,11 +57,6 @@ class Feed:
             "weight": self.weight,
             "languages": self.data.languages,
         }
-
-    @property
-    def weight(self) -> float:
-        """Share of the batches, relative to other sources."""
-        return self.source.weight or math.sqrt(len(self.data))
 
 
 class SkipBad:
@@ -93,39 +91,44 @@ def open_feeds(
 ) -> list[Feed]:
     """Open all sources; what is not in `cache` yet is tokenised and, for imitation, read by the teacher."""
     problems = SkipBad(skip_bad, say)
-    teacher: Encoder | None = None
     feeds: list[Feed] = []
-    try:
+    with ExitStack() as stack:
+        teacher: Encoder | None = None
         for number, source in enumerate(settings.sources):
-            objective = source.objective or settings.objective
-            containing = source.teacher_language if objective == "imitate" else ""
-            selection = Selection(source.languages, containing, source.limit, source.held_out)
-            if objective == "imitate" and teacher is None:
-                teacher = _load_teacher(settings)
-            for files in open_sets(Path(source.path), split=source.split, on_problem=problems):
+            if (source.objective or settings.objective) == "imitate" and teacher is None:
+                teacher = stack.enter_context(_load_teacher(settings))
+            sets = open_sets(Path(source.path), split=source.split, on_problem=problems)
+            for files in sets:
                 say(f"reads {files.name}")
-                data = tokenized(files, coder, cache, selection)
-                taught = None
-                if objective == "imitate" and teacher is not None:
+                feed = _open(files, source, settings, coder, cache, settings.seed + number)
+                if feed.objective == "imitate" and teacher is not None:
                     prefixed = settings.teacher_role == "e5"
                     reading = Reading(source.teacher_language, prefixed, source.symmetric, source.foreign_only)
-                    taught = teacher_vectors(files, selection, reading, teacher, cache)
-                if objective == "distil" and data.scored is False:
-                    raise InputError(f"{files.name} has no scores for distillation; `efive mine --teacher` writes them")
-                recipe = Recipe(
-                    frame=coder.frame,
-                    query_tokens=settings.query_tokens,
-                    passage_tokens=settings.passage_tokens,
-                    negatives=settings.negatives,
-                    symmetric=source.symmetric,
-                    spans=source.spans,
-                    seed=settings.seed + number,
-                )
-                feeds.append(Feed(source, objective, files, data, recipe, selection, taught))
-    finally:
-        if teacher is not None:
-            teacher.close()
+                    taught = teacher_vectors(files, feed.selection, reading, teacher, cache)
+                    feed = replace(feed, teacher=taught)
+                if source.weight:  # the sets of a folder share its weight
+                    feed = replace(feed, weight=source.weight / len(sets))
+                feeds.append(feed)
     return feeds
+
+
+def _open(files: TrainingSet, source: Source, settings: Settings, coder: Coder, cache: Path, seed: int) -> Feed:
+    objective = source.objective or settings.objective
+    containing = source.teacher_language if objective == "imitate" else ""
+    selection = Selection(source.languages, containing, source.limit, source.held_out)
+    data = tokenized(files, coder, cache, selection)
+    if objective == "distil" and not data.scored:
+        raise InputError(f"{files.name} has no scores for distillation; `efive mine --teacher` writes them")
+    recipe = Recipe(
+        frame=coder.frame,
+        query_tokens=settings.query_tokens,
+        passage_tokens=settings.passage_tokens,
+        negatives=settings.negatives,
+        symmetric=source.symmetric,
+        spans=source.spans,
+        seed=seed,
+    )
+    return Feed(source, objective, files, data, recipe, selection, math.sqrt(len(data)))
 
 
 def _load_teacher(settings: Settings) -> Encoder:

@@ -22,7 +22,7 @@ from efive.models import checkpoint as checkpoints
 from efive.models import network as networks
 from efive.models.checkpoint import Checkpoint
 from efive.models.store import ModelStore
-from efive.training import lora, losses
+from efive.training import lora, losses, sharding
 from efive.training.batches import Inputs
 from efive.training.card import write_card
 from efive.training.gradients import Gradients, LossOfRows, Passing
@@ -104,6 +104,8 @@ def train(
     if not processes.first:
         report, say = (lambda _report: None), (lambda _line: None)
     try:
+        if settings.shard:
+            sharding.check(processes)
         run.begin(json.loads(msgspec.json.encode(settings)))
         processes.wait()
         checkpoint = checkpoints.read(ModelStore().resolve(settings.model))
@@ -128,7 +130,7 @@ def _passing(settings: Settings, checkpoint: Checkpoint, device: str, processes:
         bf16=settings.precision == "bf16" or (settings.precision == "auto" and _multiplies_bf16(device)),
         chunk_tokens=settings.chunk_tokens,
         keep_tokens=settings.keep_tokens,
-        workers=settings.workers or max(1, available_cpus() // processes.neighbours) if device == "cpu" else 1,
+        workers=settings.workers or max(1, available_cpus() // processes.neighbours) if device == "cpu" and not settings.shard else 1,
     )
 
 
@@ -158,12 +160,17 @@ class _Trainer:
         self.sampler = Sampler(strata(feeds, settings), settings.seed)
         self.steps = _steps(settings, self.sampler)
         torch.manual_seed(settings.seed)
-        network = networks.load(checkpoint.architecture, checkpoint.tensors, device=device)
-        if settings.lora:
-            lora.attach(network, settings.lora)
-        self.gradients = Gradients(network, _passing(settings, checkpoint, device, processes), processes)
-        table = self.gradients.table.weight
-        self.optimizer = Optimizer(self.gradients.parameters, table if table.requires_grad else None, settings.learning)
+        passing = _passing(settings, checkpoint, device, processes)
+        self.shards: sharding.Shards | None = None
+        if settings.shard:
+            network = sharding.load(checkpoint, settings.lora, device, bf16=passing.bf16)
+            self.shards = sharding.Shards(network, processes)
+        else:
+            network = networks.load(checkpoint.architecture, checkpoint.tensors, device=device)
+            if settings.lora:
+                lora.attach(network, settings.lora)
+        self.gradients = Gradients(network, passing, processes, self.shards)
+        self.optimizer = Optimizer(self.gradients.parameters, self.gradients.token_rows, settings.learning)
         self.held_out: list[HeldOut] = []
         self.bank = torch.empty(0)
         self.step = 0
@@ -186,8 +193,7 @@ class _Trainer:
                     self._save()
                     self._measure(log, report)
         self.gradients.close()
-        if self.processes.first:
-            self._finish()
+        self._finish()
         self.processes.wait()
         return self.folder.model
 
@@ -204,7 +210,7 @@ class _Trainer:
             value = self.gradients.add(inputs.texts, self._loss(feed, inputs), inputs.rows, share)
             self._remember(inputs)
             places.append(f"{feed.name} (examples {', '.join(map(str, draw.examples[:3]))} …)")
-            noted[f"loss/{feed.name}"] = value
+            noted[f"loss/{feed.objective}/{feed.name}"] = value
             total += share * value
             examples += len(draw.examples)
             tokens += inputs.tokens
@@ -271,52 +277,66 @@ class _Trainer:
         )
 
     def _resume(self, say: Callable[[str], None]) -> None:
-        latest = self.folder.latest()
+        latest = self.folder.latest(mapped=self.settings.shard)
         if latest is None:
             return
         folder, state = latest
-        read = checkpoints.read(folder / "model")
-        own = self.gradients.network.state_dict()
+        network = self.gradients.network
         if self.settings.lora:
-            self.gradients.network.load_state_dict(state["adapters"], strict=False)
+            weights = networks.stored_tensors(state["adapters"])
         else:
-            for name, tensor in read.tensors.items():
+            weights = checkpoints.read(folder / "model").tensors
+        if self.shards:
+            sharding.fill(network, weights)
+            self.optimizer.restore(state["optimizer"], self.shards.cut)
+        else:
+            own = network.state_dict()
+            for name, tensor in weights.items():
                 own[name].copy_(torch.from_numpy(np.array(tensor.floats())))
-        self.optimizer.restore(state["optimizer"])
+            self.optimizer.restore(state["optimizer"])
         self.sampler.drawn = list(state["drawn"])
         self.bank = state["bank"]
         self.step, self.watch = state["step"], Watch(**state["watch"])
         say(f"goes on at step {self.step} of {self.steps}")
 
     def _save(self) -> None:
+        state: dict[str, Any] = {
+            "step": self.step,
+            "watch": asdict(self.watch),
+            "drawn": self.sampler.drawn,
+            "bank": self.bank,
+            "optimizer": self.optimizer.state(self.shards.join) if self.shards else self.optimizer.state(),
+        }
+        if self.settings.lora:
+            state["adapters"] = self._whole(lora.adapters(self.gradients.network))
+        trained = self._trained()
         if self.processes.first:
             draft = self.folder.draft(self.step)
-            checkpoints.write(self._trained(), draft / "model")
-            state: dict[str, Any] = {
-                "step": self.step,
-                "watch": asdict(self.watch),
-                "drawn": self.sampler.drawn,
-                "bank": self.bank,
-                "optimizer": self.optimizer.state(),
-            }
-            if self.settings.lora:
-                state["adapters"] = lora.adapters(self.gradients.network)
+            checkpoints.write(trained, draft / "model")
             self.folder.commit(draft, state)
         self.processes.wait()
 
     def _finish(self) -> None:
         """Write the result; it is there whole or not at all, for `model` says that the run is finished."""
+        trained = self._trained()
+        if not self.processes.first:
+            return
         draft = self.folder.model.with_suffix(".part")
         shutil.rmtree(draft, ignore_errors=True)
-        checkpoints.write(self._trained(), draft)
+        checkpoints.write(trained, draft)
         draft.rename(self.folder.model)
         write_card(self.folder.root)
 
     def _trained(self) -> Checkpoint:
-        """The checkpoint with the weights as they are now."""
+        """The checkpoint with the weights as they are now; only the first process's has them."""
         network = self.gradients.network
-        weights = lora.merged(network) if self.settings.lora else network.state_dict()
+        weights: dict[str, Tensor] = {}
+        if self.processes.first or self.shards:  # sharded weights come together only if all processes ask for them
+            weights = self._whole(lora.merged(network) if self.settings.lora else network.state_dict())
         return replace(self.checkpoint, tensors=networks.stored_tensors(weights))
+
+    def _whole(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+        return sharding.whole(weights, keep=self.processes.first) if self.shards else weights
 
     def _measure(self, log: Log, report: Callable[[Report], None]) -> None:
         """Measure the model as it was last saved, through the encoder that users will have."""
