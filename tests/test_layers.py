@@ -43,6 +43,7 @@ HEAVY = {
         "engines/select.py",
         *(f"training/{name}.py" for name in ("gradients", "lora", "losses", "optimizer", "processes")),
         "training/runs.py",
+        "training/sharding.py",
         "training/trainer.py",
         "training/mining/cross_encoder.py",
     },

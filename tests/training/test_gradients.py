@@ -96,6 +96,39 @@ def test_batches_of_a_step_add_up(tiny_models):
     maker.close()
 
 
+@pytest.mark.parametrize("kind", ["bert", "mistral"])
+def test_in_bfloat16_vectors_and_logits_are_float32(tiny_models, monkeypatch, kind):
+    network, checkpoint = load(tiny_models[kind])
+    passing = Passing(checkpoint.pooling, "cpu", bf16=True, chunk_tokens=60, keep_tokens=10_000)
+    maker = Gradients(network, passing)
+    vectors, logits, products = set(), set(), set()
+    entropy = F.cross_entropy
+
+    def noting_loss(found: torch.Tensor, rows: slice) -> torch.Tensor:
+        vectors.add(found.dtype)
+        return loss(found, rows)
+
+    def noting_entropy(scores: torch.Tensor, *arguments, **options) -> torch.Tensor:
+        logits.add(scores.dtype)
+        return entropy(scores, *arguments, **options)
+
+    monkeypatch.setattr(F, "cross_entropy", noting_entropy)
+    for module in network.modules():
+        if isinstance(module, torch.nn.Linear):
+            module.register_forward_hook(lambda _module, _inputs, output: products.add(output.dtype))
+    exact, _ = reference(tiny_models[kind])
+    value = maker.add(texts(checkpoint.architecture.vocabulary), noting_loss, N)
+    norm = maker.collect()
+    maker.close()
+    assert products == {torch.bfloat16}
+    assert vectors == {torch.float32}
+    assert logits == {torch.float32}
+    assert {p.grad.dtype for p in network.parameters() if p.grad is not None} == {torch.float32}
+    assert value != exact
+    assert value == pytest.approx(exact, rel=0.05)
+    assert np.isfinite(norm)
+
+
 def test_two_processes_give_the_gradient_of_one(tiny_models, tmp_path):
     script = tmp_path / "worker.py"
     script.write_text(

@@ -13,6 +13,7 @@ equally often, for each time they exchange weights.
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +25,9 @@ from efive.models.network import Layout, Network, pool, token_table
 from efive.text.batching import plan
 from efive.text.tokenizer import TokenIds
 from efive.training.processes import Processes
-from efive.training.sharding import Shards
+
+if TYPE_CHECKING:
+    from efive.training.sharding import Shards
 
 LossOfRows = Callable[[Tensor, slice], Tensor]
 """(vectors (N, d), rows) to the loss summed over these rows."""
@@ -52,7 +55,7 @@ class Gradients:
         network: Network,
         passing: Passing,
         processes: Processes = Processes(),  # noqa: B008
-        shards: Shards | None = None,
+        shards: "Shards | None" = None,
     ) -> None:
         self.network = network
         self.passing = passing

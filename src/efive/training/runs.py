@@ -14,6 +14,7 @@ RUN/
 import json
 import platform
 import shutil
+from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import TracebackType
@@ -38,8 +39,12 @@ class RunFolder:
         self.log = root / "log.jsonl"
         self._checkpoints = root / "checkpoints"
 
-    def begin(self, settings: dict[str, Any]) -> None:
+    def begin(self, settings: dict[str, Any], wait: Callable[[], None] = lambda: None) -> None:
         """Start a run here, or go on with the one that is here.
+
+        Args:
+            settings: the run's.
+            wait: for the other processes, which look at the folder too before the first one writes there.
 
         Raises:
             InputError: if the folder holds a finished run, or one with other settings, or something else.
@@ -56,6 +61,7 @@ class RunFolder:
             raise InputError(f"{self.root} is not empty and holds no run; name a new folder")
         if self.model.exists():
             raise InputError(f"{self.root} holds a finished run; its model is {self.model}. Name another output folder")
+        wait()
         if self.writes:
             self.root.mkdir(parents=True, exist_ok=True)
             self.write("config.json", settings)

@@ -144,7 +144,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     device: str | None = None
     """`cpu`, `cuda`, `cuda:1`.  [default: cuda if there is one]"""
     workers: Count | None = None
-    """CPU threads that each take chunks of a batch.  [default: the processors that we may use]"""
+    """CPU threads that each take chunks of a batch; with `shard`, 1.  [default: the processors that we may use]"""
     chunk_tokens: Count = 4096
     """Tokens that go through the network at once."""
     keep_tokens: Annotated[int, Meta(ge=0)] = 32768
@@ -160,8 +160,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     lora: Lora | None = None
     """Train adapters instead of the weights."""
     shard: bool = False
-    """Spread weights, gradients and moments over the processes of torchrun, for a model that does not fit one device
-    (FSDP, arXiv 2304.11277)."""
+    """Spread weights, gradients and moments over torchrun's processes, for models too large for one device (FSDP)."""
 
 
 def parse(values: dict[str, Any], where: str) -> Settings:

@@ -13,10 +13,9 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
-from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
+from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 from torch.distributed.tensor import DTensor
 
-from efive.errors import InputError
 from efive.models import network as networks
 from efive.models import tensors as stored
 from efive.models.checkpoint import Checkpoint
@@ -26,27 +25,17 @@ from efive.training.processes import Processes
 from efive.training.settings import Lora
 
 
-def check(processes: Processes) -> None:
-    """Refuse to shard in a process that is alone.
-
-    Raises:
-        InputError: if there is one process.
-    """
-    if processes.size == 1:
-        raise InputError(
-            "shard spreads a model over several processes and this is one: start it with "
-            "torchrun --nproc-per-node N -m efive train …, or leave shard out"
-        )
-
-
 def load(checkpoint: Checkpoint, adapters: Lora | None, device: str, *, bf16: bool) -> Network:
     """Return the checkpoint's network, sharded over all processes; each reads only its own rows.
+
+    Its values are those that it would have in one process, adapters among them if the seed of torch is the same.
 
     Args:
         checkpoint: the weights where training starts.
         adapters: low-rank adapters to attach, which then learn alone.
         device: of this process.
-        bf16: whether the layers' weights travel and multiply in bfloat16, on CUDA; what is held stays float32.
+        bf16: whether autocast multiplies in bfloat16. Then Mistral's layers also travel in it; what a process holds
+            stays float32. BERT's travel in float32, for torch's LayerNorm wants weights of its input's type.
     """
     if device.startswith("cuda"):
         torch.cuda.set_device(device)
@@ -55,14 +44,14 @@ def load(checkpoint: Checkpoint, adapters: Lora | None, device: str, *, bf16: bo
     network.to_empty(device="cpu")  # address space: it takes no memory before somebody writes there
     if adapters:
         lora.attach(network, adapters)
-    kind = device.split(":")[0]
-    mesh = init_device_mesh(kind, (dist.get_world_size(),))
+    mesh = init_device_mesh(torch.device(device).type, (dist.get_world_size(),))
     # Activations keep the types that autocast gives them in a model that is not sharded.
+    full = MixedPrecisionPolicy(cast_forward_inputs=False)
     half = MixedPrecisionPolicy(torch.bfloat16, torch.float32, cast_forward_inputs=False)
     for layer in _layers(network):
-        _shard(layer, mesh, half if bf16 and kind == "cuda" else MixedPrecisionPolicy())
-    _shard(network, mesh, MixedPrecisionPolicy(cast_forward_inputs=False))
-    fill(network, checkpoint.tensors)
+        _shard(layer, mesh, half if bf16 and isinstance(network, MistralEncoder) else full)
+    _shard(network, mesh, full)
+    _fill(network, checkpoint.tensors)
     return network
 
 
@@ -71,14 +60,13 @@ def _layers(network: Network) -> Iterable[nn.Module]:
 
 
 def _shard(module: nn.Module, mesh: DeviceMesh, policy: MixedPrecisionPolicy) -> None:
-    sharded = cast("FSDPModule", fully_shard(module, mesh=mesh, mp_policy=policy))
+    sharded = fully_shard(module, mesh=mesh, mp_policy=policy)
     # The loss is that of the whole batch already, so the processes' gradients are summed and not averaged.
     sharded.set_gradient_divide_factor(1.0)
-    sharded.set_force_sum_reduction_for_comms(True)  # noqa: FBT003 - torch's signature; gloo has no other way
+    sharded.set_force_sum_reduction_for_comms(True)  # gloo has no other way
 
 
-def fill(network: Network, tensors: Mapping[str, stored.Tensor]) -> None:
-    """Copy this process's rows of `tensors`, by name, into a sharded network; other weights stay."""
+def _fill(network: Network, tensors: Mapping[str, stored.Tensor]) -> None:
     for name, parameter in network.named_parameters():
         found = tensors.get(name.replace(".base_layer.", "."))  # what peft calls a layer that has adapters
         if found is not None:
@@ -95,24 +83,16 @@ def _rows(sharded: DTensor) -> slice:
     return slice(start, min(count, start + each))
 
 
-def whole(tensors: Mapping[str, Tensor], *, keep: bool) -> dict[str, Tensor]:
-    """Return sharded tensors as whole ones in main memory, or nothing where `keep` is false.
-
-    All processes must call it with the same names in the same order; they need room for the largest tensor.
-    """
-    return {name: value for name, each in tensors.items() if (value := _whole(cast("DTensor", each), keep)) is not None}
-
-
-def _whole(sharded: DTensor, keep: bool) -> Tensor | None:  # noqa: FBT001
-    full = sharded.detach().full_tensor()
-    return full.cpu() if keep else None
-
-
 class Shards:
-    """The learning weights of a sharded network, as this process holds them."""
+    """The learning weights of a sharded network, as this process holds them.
+
+    To put slices together all processes must ask for the same ones in the same order, and have room for one tensor
+    on their devices. Only the first process gets the result.
+    """
 
     def __init__(self, network: Network, processes: Processes) -> None:
-        self._keep = processes.first
+        self._network = network
+        self._first = processes.first
         self._own = {p: cast("DTensor", p).to_local().detach() for p in network.parameters() if p.requires_grad}
         self._sharded = {own: cast("DTensor", parameter) for parameter, own in self._own.items()}
 
@@ -134,14 +114,27 @@ class Shards:
         for parameter in self._own:
             parameter.grad = None
 
+    def fill(self, tensors: Mapping[str, stored.Tensor]) -> None:
+        """Copy this process's rows of `tensors`, by name, into the network; its other weights stay."""
+        _fill(self._network, tensors)
+
+    def whole(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return sharded weights as whole ones in main memory, by name; nothing but in the first process."""
+        found = {name: self._whole(cast("DTensor", weight)) for name, weight in weights.items()}
+        return found if self._first else {}
+
+    def _whole(self, sharded: DTensor) -> Tensor:
+        full: Tensor = sharded.full_tensor().detach()
+        return full.cpu() if self._first else torch.empty(0)
+
     def join(self, own: Tensor, value: Tensor) -> Tensor:
-        """Return the whole of a tensor whose rows are dealt out like `own`'s, empty in all processes but the first."""
+        """Return the whole of a tensor whose rows are dealt out like `own`'s; empty but in the first process."""
         like = self._sharded[own]
-        sharded = DTensor.from_local(
-            value, like.device_mesh, like.placements, run_check=False, shape=like.shape, stride=like.stride()
+        return self._whole(
+            DTensor.from_local(
+                value, like.device_mesh, like.placements, run_check=False, shape=like.shape, stride=like.stride()
+            )
         )
-        full = _whole(sharded, self._keep)
-        return torch.empty(0) if full is None else full
 
     def cut(self, own: Tensor, value: Tensor) -> Tensor:
         """Return the rows that belong to `own` of a whole tensor."""

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
@@ -17,12 +17,12 @@ from torch import Tensor
 
 from efive.encoder import Encoder
 from efive.engines.hardware import available_cpus, detect
-from efive.errors import DivergenceError
+from efive.errors import DivergenceError, InputError
 from efive.models import checkpoint as checkpoints
 from efive.models import network as networks
 from efive.models.checkpoint import Checkpoint
 from efive.models.store import ModelStore
-from efive.training import lora, losses, sharding
+from efive.training import lora, losses
 from efive.training.batches import Inputs
 from efive.training.card import write_card
 from efive.training.gradients import Gradients, LossOfRows, Passing
@@ -34,6 +34,9 @@ from efive.training.sampling import Sampler
 from efive.training.settings import Settings
 from efive.training.sources import Feed, HeldOut, held_out, open_feeds, strata
 from efive.training.tokens import Coder
+
+if TYPE_CHECKING:
+    from efive.training.sharding import Shards
 
 _SMOOTH = 0.98
 _PATIENCE = 50
@@ -104,9 +107,12 @@ def train(
     if not processes.first:
         report, say = (lambda _report: None), (lambda _line: None)
     try:
-        if settings.shard:
-            sharding.check(processes)
-        run.begin(json.loads(msgspec.json.encode(settings)))
+        if settings.shard and processes.size == 1:
+            raise InputError(
+                "shard spreads a model over several processes and this is one: start it with "
+                "`torchrun --nproc-per-node N -m efive train …`, or leave shard out"
+            )
+        run.begin(json.loads(msgspec.json.encode(settings)), processes.wait)
         processes.wait()
         checkpoint = checkpoints.read(ModelStore().resolve(settings.model))
         coder = Coder.of(checkpoint)
@@ -124,13 +130,14 @@ def train(
 
 
 def _passing(settings: Settings, checkpoint: Checkpoint, device: str, processes: Processes) -> Passing:
+    threads = device == "cpu" and not settings.shard  # threads would exchange weights in any order
     return Passing(
         pooling=checkpoint.pooling,
         device=device,
         bf16=settings.precision == "bf16" or (settings.precision == "auto" and _multiplies_bf16(device)),
         chunk_tokens=settings.chunk_tokens,
         keep_tokens=settings.keep_tokens,
-        workers=settings.workers or max(1, available_cpus() // processes.neighbours) if device == "cpu" and not settings.shard else 1,
+        workers=settings.workers or max(1, available_cpus() // processes.neighbours) if threads else 1,
     )
 
 
@@ -161,8 +168,10 @@ class _Trainer:
         self.steps = _steps(settings, self.sampler)
         torch.manual_seed(settings.seed)
         passing = _passing(settings, checkpoint, device, processes)
-        self.shards: sharding.Shards | None = None
+        self.shards: Shards | None = None
         if settings.shard:
+            from efive.training import sharding  # noqa: PLC0415 - FSDP takes a second to import
+
             network = sharding.load(checkpoint, settings.lora, device, bf16=passing.bf16)
             self.shards = sharding.Shards(network, processes)
         else:
@@ -281,13 +290,11 @@ class _Trainer:
         if latest is None:
             return
         folder, state = latest
-        network = self.gradients.network
+        network, weights = self.gradients.network, checkpoints.read(folder / "model").tensors
         if self.settings.lora:
             weights = networks.stored_tensors(state["adapters"])
-        else:
-            weights = checkpoints.read(folder / "model").tensors
         if self.shards:
-            sharding.fill(network, weights)
+            self.shards.fill(weights)
             self.optimizer.restore(state["optimizer"], self.shards.cut)
         else:
             own = network.state_dict()
@@ -336,7 +343,7 @@ class _Trainer:
         return replace(self.checkpoint, tensors=networks.stored_tensors(weights))
 
     def _whole(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
-        return sharding.whole(weights, keep=self.processes.first) if self.shards else weights
+        return self.shards.whole(weights) if self.shards else weights
 
     def _measure(self, log: Log, report: Callable[[Report], None]) -> None:
         """Measure the model as it was last saved, through the encoder that users will have."""
