@@ -47,7 +47,7 @@ def test_a_teacher_scores_with_or_without_its_prefixes(efive, pairs, tmp_path):
         first[role] = questions.rows(out / "train.jsonl")[0]["positives"]
         teacher[role] = json.loads((out / "mining.json").read_text())["run"]["teacher"]
     assert first["e5"]["doc_id"] == first["raw"]["doc_id"]
-    assert abs(first["e5"]["score"][0] - first["raw"]["score"][0]) > 0.01
+    assert abs(first["e5"]["score"][0] - first["raw"]["score"][0]) > 0.002
     assert teacher["e5"].replace("role e5", "role raw") == teacher["raw"]
 
 

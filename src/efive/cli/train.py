@@ -23,10 +23,10 @@ _VERBS: dict[str, dict[str, Any]] = {
 }
 
 _OPTIONS = (
-    click.option("--data", multiple=True, type=click.Path(exists=True), help="A training set; may be given again."),
+    click.option("--data", multiple=True, help="A training set; may be given again."),
     click.option("--output", "-o", required=True, type=click.Path(path_type=Path, file_okay=False), help="Run folder."),
     click.option("--model", "-m", help="Where training starts: a stored model or a folder.  [default: bundled]"),
-    click.option("--config", type=click.Path(exists=True, path_type=Path), help="A TOML file of settings."),
+    click.option("--config", type=click.Path(path_type=Path), help="A TOML file of settings."),
     click.option("--max-steps", type=click.IntRange(min=1), help="Updates of the weights.  [default: one epoch]"),
     click.option("--epochs", type=float, help="Passes over the data."),
     click.option("--batch", type=click.IntRange(min=2), help="Examples of one batch, over all processes."),
@@ -92,8 +92,8 @@ def distil(teacher: str | None, teacher_role: str | None, **options: Any) -> Non
 
 
 @command.command("recipe")
-@click.argument("file", metavar="RECIPE", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--data", required=True, type=click.Path(exists=True, path_type=Path), help="Stands for {data}.")
+@click.argument("file", metavar="RECIPE", type=click.Path(path_type=Path))
+@click.option("--data", required=True, type=click.Path(path_type=Path), help="Stands for {data}.")
 @click.option("--teacher", required=True, help="A stored model or a folder; stands for {teacher}.")
 @click.option("--output", "-o", required=True, type=click.Path(path_type=Path, file_okay=False), help="{run}.")
 @click.option("--cache", type=click.Path(path_type=Path), help="Token tables and vectors.  [default: OUTPUT/cache]")

@@ -82,7 +82,6 @@ class CompactStep(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     """Write a model with int8 rows."""
 
     model: str
-    max_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +226,7 @@ def _mine(step: MineStep, output: Path) -> None:
 
 
 def _compact(step: CompactStep, output: Path) -> None:
-    with _draft(output) as draft, Encoder.load(step.model, max_tokens=step.max_tokens, precision="fp32") as encoder:
+    with _draft(output) as draft, Encoder.load(step.model, precision="fp32") as encoder:
         encoder.save(draft, compact=True)
 
 
