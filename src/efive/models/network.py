@@ -78,12 +78,26 @@ def attend(query: Tensor, key: Tensor, value: Tensor, layout: Layout, window: in
         mask = mask & ((distance >= 0) & (distance < window))
     q, k, v = (layout.pad(rows).transpose(1, 2) for rows in (query, key, value))
     if torch.is_grad_enabled() and not q.is_cuda:
-        # Training on a CPU: torch's fused attention has a slow backward there (dev/LOG.md).
-        scores = (q @ k.transpose(-1, -2)) * q.shape[-1] ** -0.5
-        context = scores.masked_fill(~mask, torch.finfo(scores.dtype).min).softmax(-1).to(v.dtype) @ v
+        context = _written_out(q, k, v, mask)
     else:
         context = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
     return layout.flat(context.transpose(1, 2))
+
+
+def _written_out(q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
+    """Attention for training on a CPU, where the backward of torch's fused one is slow (dev/LOG.md).
+
+    (n, H, L, D) each, and `mask` (n, 1, 1 or L, L), true where a token may be seen.
+    """
+    n, heads, longest, width = q.shape
+    # Half of the lowest number: with a score added it is still one, and a padded row without any key is no NaN.
+    hidden = torch.zeros(mask.shape, dtype=q.dtype).masked_fill(~mask, torch.finfo(q.dtype).min / 2)
+    hidden = hidden.expand(n, heads, -1, longest).flatten(0, 1)
+    scores = torch.baddbmm(hidden, q.flatten(0, 1) * width**-0.5, k.flatten(0, 1).transpose(1, 2))
+    # Autocast would copy the scores to float32 and the weights back; softmax adds up in float32 either way.
+    with torch.autocast("cpu", enabled=False):
+        weights = scores.softmax(-1)
+    return torch.bmm(weights, v.flatten(0, 1)).unflatten(0, (n, heads))
 
 
 class BertEmbeddings(nn.Module):

@@ -145,8 +145,8 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """`cpu`, `cuda`, `cuda:1`.  [default: cuda if there is one]"""
     workers: Count | None = None
     """CPU threads that each take chunks of a batch; with `shard`, 1.  [default: the processors that we may use]"""
-    chunk_tokens: Count = 4096
-    """Tokens that go through the network at once."""
+    chunk_tokens: Count | None = None
+    """Tokens that go through the network at once.  [default: 2048 on a CPU, 32768 on a GPU]"""
     keep_tokens: Annotated[int, Meta(ge=0)] = 32768
     """Batches of more tokens are encoded twice, first without a graph (gradient caching, arXiv 2101.06983)."""
     save_every: Count = 200

@@ -135,7 +135,7 @@ def _passing(settings: Settings, checkpoint: Checkpoint, device: str, processes:
         pooling=checkpoint.pooling,
         device=device,
         bf16=settings.precision == "bf16" or (settings.precision == "auto" and _multiplies_bf16(device)),
-        chunk_tokens=settings.chunk_tokens,
+        chunk_tokens=settings.chunk_tokens or (2048 if device == "cpu" else 32768),
         keep_tokens=settings.keep_tokens,
         workers=settings.workers or max(1, available_cpus() // processes.neighbours) if threads else 1,
     )
