@@ -97,7 +97,7 @@ def _written_out(q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
     # Autocast would copy the scores to float32 and the weights back; softmax adds up in float32 either way.
     with torch.autocast("cpu", enabled=False):
         weights = scores.softmax(-1)
-    return torch.bmm(weights, v.flatten(0, 1)).unflatten(0, (n, heads))
+    return torch.bmm(weights, v.flatten(0, 1)).view(n, heads, longest, width)
 
 
 class BertEmbeddings(nn.Module):
