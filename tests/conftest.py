@@ -2,9 +2,15 @@
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from efive import Encoder
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 sys.path.insert(0, str(Path(__file__).parent))
@@ -22,6 +28,36 @@ def tiny_models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 @pytest.fixture(scope="session")
 def bert(tiny_models: dict[str, Path]) -> Path:
     return tiny_models["bert"]
+
+
+@contextmanager
+def _loaded(model: Path | None, home: Path) -> Iterator["Encoder"]:
+    """An encoder in fp32, so that vectors can be compared closely; its caches lie in a home of their own."""
+    from efive import Encoder
+
+    before = os.environ.get("HOME")
+    os.environ["HOME"] = str(home)
+    try:
+        with Encoder.load(model, precision="fp32") as encoder:
+            _ = encoder.space
+            yield encoder
+    finally:
+        if before is not None:
+            os.environ["HOME"] = before
+
+
+@pytest.fixture(scope="session")
+def encoder(bert: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator["Encoder"]:
+    """The tiny model."""
+    with _loaded(bert, tmp_path_factory.mktemp("home")) as encoder:
+        yield encoder
+
+
+@pytest.fixture(scope="session")
+def nano(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Encoder"]:
+    """The bundled model."""
+    with _loaded(None, tmp_path_factory.mktemp("home")) as encoder:
+        yield encoder
 
 
 @pytest.fixture(autouse=True)

@@ -20,8 +20,10 @@ MAY = {
     "pipeline": {"preparation", "text", "engines", "vectors"},
     "gate": {"engines", "text", "vectors"},
     "encoder": {"engines", "models", "text", "vectors", "preparation", "pipeline", "gate"},
-    "training": {"encoder", "engines", "models", "text"},
-    "cli": {"encoder", "engines", "models", "vectors", "training"},
+    "nearest": {"encoder"},
+    "training": {"encoder", "engines", "models", "nearest", "text"},
+    "search": {"encoder", "text", "vectors"},
+    "cli": {"encoder", "engines", "models", "vectors", "training", "search"},
     "__main__": {"cli"},
     **{ground: set() for ground in GROUND},
 }
@@ -49,7 +51,18 @@ HEAVY = {
     },
     "openvino": {"engines/openvino_import.py"},
     "huggingface_hub": {"models/hub.py"},
-    "pyarrow": {"cli/records.py", "cli/outputs.py", "training/data/sets.py"},
+    "pyarrow": {
+        "cli/records.py",
+        "cli/outputs.py",
+        "training/data/sets.py",
+        "search/exporting.py",
+        "search/lance/columns.py",
+        "search/readers/parquet.py",
+    },
+    "lancedb": {"search/lance/table.py", "search/lance/snapshot.py", "search/lance/upkeep.py"},
+    "langchain_core": {"search/langchain.py"},
+    "llama_index": {"search/llama_index.py"},
+    "mcp": {"search/mcp.py"},
 }
 
 

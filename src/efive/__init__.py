@@ -7,12 +7,26 @@ if TYPE_CHECKING:
     from efive.encoder import Embeddings, Encoder
     from efive.errors import EfiveError, EfiveWarning
     from efive.inputs import Overflow, Role
+    from efive.search.collection import Collection
+    from efive.search.documents import Document
     from efive.space import Space
 
 __version__ = "0.1.0"
-__all__ = ["EfiveError", "EfiveWarning", "Embeddings", "Encoder", "Overflow", "Role", "Space"]
+__all__ = [
+    "Collection",
+    "Document",
+    "EfiveError",
+    "EfiveWarning",
+    "Embeddings",
+    "Encoder",
+    "Overflow",
+    "Role",
+    "Space",
+]
 
 _ROOMS = {
+    "Collection": "search.collection",
+    "Document": "search.documents",
     "EfiveError": "errors",
     "EfiveWarning": "errors",
     "Embeddings": "encoder",

@@ -28,6 +28,8 @@ from efive.text.batching import pad
 from efive.text.tokenizer import TextTokenizer
 from efive.vectors import Floats, normalize
 
+_WINDOW = 256
+"""Tokens of a window where a model does not say: about the length of the passages that E5 was trained on."""
 _MISTRAL_END = 2  # `</s>`: the token that e5-mistral pools, which newer tokenizer files leave out
 
 
@@ -151,6 +153,11 @@ class Encoder:
         return self._checkpoint.max_tokens
 
     @property
+    def window(self) -> int:
+        """Tokens of the windows in which long passages are best embedded for search: as the model's files say."""
+        return min(self.max_tokens, self._checkpoint.window or _WINDOW)
+
+    @property
     def prompts(self) -> Prompts:
         """What is put before queries and passages."""
         return self._checkpoint.prompts
@@ -165,6 +172,28 @@ class Encoder:
     def arithmetic(self, tokens: int) -> float:
         """Return the floating-point operations per token for inputs of `tokens` tokens."""
         return self._checkpoint.architecture.arithmetic(tokens)
+
+    def windows(
+        self, text: str, *, size: int | None = None, overlap: int = 0, context: str = ""
+    ) -> tuple[str, list[tuple[int, int]]]:
+        """Divide a passage into windows at the ends of sentences, as far as there are any.
+
+        Args:
+            text: the bare text.
+            size: tokens of a window with prefix, special tokens and context; None is `window`.
+            overlap: tokens that neighbours share, at most.
+            context: what will be put before each window when it is embedded, such as headings.
+
+        Returns:
+            The context, cut from its beginning to at most a third of the window, and each window's characters.
+
+        Raises:
+            InputError: if `size` is more than the model reads, or leaves no room for text.
+        """
+        size = self.window if size is None else size
+        if size > self.max_tokens:
+            raise InputError(f"windows of {size} tokens are more than the {self.max_tokens} that the model reads")
+        return self._preparer.windows(text, size, overlap, context)
 
     def embed_queries(self, texts: Iterable[str], **options: Unpack[EmbedOptions]) -> Embeddings:
         """Embed texts that ask: `embed` with role `query`. Symmetric tasks use this on both sides."""

@@ -13,6 +13,10 @@ EfiveError
 ├── TrainingError              training             a run cannot go on
 │   └── DivergenceError        divergence           the loss is NaN, infinite or running away
 ├── HubError                   hub                  the model hub could not be reached or did not answer right
+├── CollectionError            collection           a collection cannot be used as asked
+│   ├── CollectionNotFoundError  collection_not_found  there is no collection of that name
+│   ├── CollectionBusyError    collection_busy      another process is writing to it
+│   └── StoreError             store                its files cannot be read or written: damaged, disk full
 ├── SpaceMismatchError         space_mismatch       vectors of two spaces were about to be mixed
 └── DependencyError            missing_dependency   an optional package is not installed
 
@@ -111,6 +115,30 @@ class HubError(EfiveError):
     """The model hub could not be reached or did not answer as it should."""
 
     code = "hub"
+
+
+class CollectionError(EfiveError):
+    """A collection cannot be used as asked."""
+
+    code = "collection"
+
+
+class CollectionNotFoundError(CollectionError):
+    """There is no collection of that name."""
+
+    code = "collection_not_found"
+
+
+class CollectionBusyError(CollectionError):
+    """Another process is writing to the collection; readers are never in the way."""
+
+    code = "collection_busy"
+
+
+class StoreError(CollectionError):
+    """The files of a collection cannot be read or written: they are damaged, or the disk is full."""
+
+    code = "store"
 
 
 class SpaceMismatchError(EfiveError):

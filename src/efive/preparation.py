@@ -127,6 +127,22 @@ class Preparer:
                 self._fit(prepared, _Long(index, text, *parts[offset], ids), request, notices)
         return prepared
 
+    def windows(self, text: str, size: int, overlap: int, context: str) -> tuple[str, list[tuple[int, int]]]:
+        """Divide a passage into windows that have at most `size` tokens with `context` before each.
+
+        Return the context, cut from its beginning to a third of the window, and the characters of each window.
+        """
+        context = self._shortened(context, size // 3)
+        counter = _Counter(self.tokenizer, self.prompts.passage + context)
+        return context, [(window.start, window.end) for window in chunk(text, counter, size, overlap=overlap)]
+
+    def _shortened(self, context: str, tokens: int) -> str:
+        offsets = self.tokenizer.offsets(context)
+        if len(offsets) <= tokens:
+            return context
+        kept = context[int(offsets[len(offsets) - tokens, 0]) :]
+        return kept.partition(" ")[2] or kept  # from a whole word on
+
     def _look(self, text: str, index: int, request: Request, notices: Notices) -> None:
         """Notice what is odd about a text before it is used."""
         if not text.strip():

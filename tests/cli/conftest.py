@@ -1,7 +1,6 @@
 """The command line in this process (`efive`) and as a process of its own (`START`)."""
 
 import json
-import os
 import subprocess
 import sys
 import time
@@ -12,7 +11,6 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from efive import Encoder
 from efive.cli import cli
 
 START = [sys.executable, "-c", "from efive.cli import main; main()"]
@@ -50,20 +48,6 @@ def efive():
 def model(bert: Path) -> list[str]:
     """Options that name the tiny model; fp32, so that vectors can be compared closely."""
     return ["-m", str(bert), "--precision", "fp32"]
-
-
-@pytest.fixture(scope="session")
-def encoder(bert: Path, tmp_path_factory: pytest.TempPathFactory):
-    """The same model in Python: what the command line must equal."""
-    before = os.environ.get("HOME")
-    os.environ["HOME"] = str(tmp_path_factory.mktemp("home"))
-    try:
-        with Encoder.load(bert, precision="fp32") as loaded:
-            _ = loaded.space
-            yield loaded
-    finally:
-        if before is not None:
-            os.environ["HOME"] = before
 
 
 @pytest.fixture

@@ -11,6 +11,11 @@ from efive.errors import EfiveError
 
 # A command's module is imported when the command is used, so that --help is instant.
 _COMMANDS = {
+    "index": ("index", "Index files and folders."),
+    "search": ("search", "Ask a collection."),
+    "collections": ("collections", "List, look into, tidy, export and remove collections."),
+    "migrate": ("migrate", "Embed a collection with another model."),
+    "mcp": ("mcp", "Offer search to language models (MCP)."),
     "embed": ("embed", "Turn texts into vectors."),
     "similarity": ("similarity", "Compare texts with each other."),
     "models": ("models", "List, fetch, check, move and remove models."),

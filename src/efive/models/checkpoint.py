@@ -29,6 +29,8 @@ _WEIGHTS = (
 _NAME_PREFIXES = ("bert.", "roberta.", "model.", "0.auto_model.")
 _OLD_NAMES = (("LayerNorm.gamma", "LayerNorm.weight"), ("LayerNorm.beta", "LayerNorm.bias"))
 
+_PROMPTS_FILE = "config_sentence_transformers.json"
+
 TOKENIZER_FILES = (
     "tokenizer.json",
     "tokenizer_config.json",
@@ -53,6 +55,8 @@ class Checkpoint:
     max_tokens: int
     instruct: bool
     """Whether queries carry an instruction that the caller may choose."""
+    window: int | None = None
+    """Tokens of the windows in which its long passages are best embedded, where its maker says so."""
 
     @property
     def tokenizer_file(self) -> Path:
@@ -103,6 +107,7 @@ def read(folder: Path) -> Checkpoint:
         pooling=_pooling(folder, architecture),
         max_tokens=_token_limit(folder, architecture),
         instruct=instruct,
+        window=_window(folder),
     )
 
 
@@ -198,7 +203,7 @@ def _prompts(folder: Path, architecture: Architecture, config: dict[str, Any]) -
     named = str(config.get("_name_or_path", ""))
     known = family.member_of_path(named, folder.resolve().name, _source(folder), *cached)
     instruct = known.instruct if known else architecture.kind is Kind.MISTRAL
-    file = folder / "config_sentence_transformers.json"
+    file = folder / _PROMPTS_FILE
     registered: dict[str, str] = _read_json(file, optional=True).get("prompts") or {}
     if not isinstance(registered, dict) or not all(isinstance(prompt, str) for prompt in registered.values()):
         raise ModelFileError(f"{file} has prompts that are no strings: {registered!r}")
@@ -225,6 +230,14 @@ def _token_limit(folder: Path, architecture: Architecture) -> int:
     if isinstance(stated, bool) or not isinstance(stated, int) or stated < 1:
         raise ModelFileError(f"{file} says max_seq_length {stated!r}; that must be a whole number, at least 1")
     return min(stated, MAX_TOKENS, architecture.longest)
+
+
+def _window(folder: Path) -> int | None:
+    file = folder / _PROMPTS_FILE
+    stated = _read_json(file, optional=True).get("passage_window")
+    if stated is not None and (isinstance(stated, bool) or not isinstance(stated, int) or stated < 8):
+        raise ModelFileError(f"{file} says passage_window {stated!r}; that must be a whole number of at least 8 tokens")
+    return stated
 
 
 def write(checkpoint: Checkpoint, folder: Path, *, compact: bool = False) -> None:
@@ -304,9 +317,10 @@ def sidecars(checkpoint: Checkpoint) -> dict[str, Any]:
             "include_prompt": True,
         },
         "sentence_bert_config.json": {"max_seq_length": checkpoint.max_tokens, "do_lower_case": False},
-        "config_sentence_transformers.json": {
+        _PROMPTS_FILE: {
             "prompts": {"query": checkpoint.prompts.query, "document": checkpoint.prompts.passage},
             "default_prompt_name": None,
             "similarity_fn_name": "cosine",
-        },
+        }
+        | ({} if checkpoint.window is None else {"passage_window": checkpoint.window}),
     }

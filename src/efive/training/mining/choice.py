@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from efive.errors import InputError
-from efive.training.mining.nearest import Floats, Rows
+from efive.nearest import Floats, Rows
 
 PICKS = ("random", "hardest")
 LANGUAGES = ("any", "same")

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from efive.training.data.examples import Example, Reference, TrainingSet
-from efive.training.mining.nearest import Rows
+from efive.nearest import Rows
 
 Keys = npt.NDArray[np.uint64]
 

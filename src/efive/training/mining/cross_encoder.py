@@ -8,7 +8,7 @@ import numpy as np
 
 from efive.errors import DependencyError, InputError
 from efive.training.mining.corpus import Corpus
-from efive.training.mining.nearest import Floats, Rows
+from efive.nearest import Floats, Rows
 from efive.training.mining.scorers import Score
 from efive.training.mining.stages import Watch
 

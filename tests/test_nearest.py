@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from efive.errors import InputError
-from efive.training.mining.nearest import GrowingArray, better_than, nearest, open_rows, stored_vectors
+from efive.nearest import GrowingArray, better_than, nearest, open_rows, stored_vectors
 
 
 def brute_force(queries, corpus, k, allowed=None):

@@ -1,0 +1,1 @@
+"""Collections: documents in, the passages that answer a question out."""

@@ -1,0 +1,498 @@
+"""Collection: documents, kept with the space that they are embedded in, and searched."""
+
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypedDict, Unpack
+
+import numpy as np
+
+from efive.encoder import Encoder
+from efive.errors import CollectionError, InputError, SpaceMismatchError
+from efive.probe import PROBE
+from efive.search import calibrating, exporting, searching, sentences, terms
+from efive.search.adding import Added, Adding, Refusal, Report, with_document
+from efive.search.calibrating import Fitted
+from efive.search.conditions import Condition, from_mapping, parse
+from efive.search.confidence import SAMPLE, Background
+from efive.search.documents import Document, Metadata
+from efive.search.folder import Folder, Settings, calibration_of, keep_calibration, settings_of
+from efive.search.lance.codec import Codec, Vectors
+from efive.search.lance.table import LanceStore, heal, sound
+from efive.search.passages import Shape, check
+from efive.search.searching import Fusion, Hit, Options, Question
+from efive.search.store import Entry, Snapshot
+from efive.space import Space
+from efive.vectors import Floats
+
+_GROUP = 256
+"""Documents that are read or removed together."""
+
+Where = str | Mapping[str, Any] | Condition
+"""A condition: in the language of `efive.search.conditions`, as a mapping with `$eq` and the like, or parsed."""
+
+
+class SearchOptions(TypedDict, total=False):
+    """Options of `Collection.search`."""
+
+    where: Where | None
+    """Only documents that this holds for."""
+    mode: str
+    """`hybrid` (default), `dense` or `text`."""
+    fusion: Fusion | str
+    """How `hybrid` makes one ranking of two: `normalised` scores (default) or `ranks`."""
+    offset: int
+    """Documents to leave out at the beginning: the page before."""
+    min_confidence: float | None
+    """Leave out hits of less confidence, 0 to 1; the collection must be calibrated."""
+    unique: float | None
+    """Leave out a hit whose passage has at least this cosine with one before it."""
+    exact: bool
+    """Compare with every vector, whatever index there is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """What a collection holds."""
+
+    documents: int
+    passages: int
+    bytes: int
+    """On the disk."""
+    space: Space
+    window: int
+    """Tokens of a passage."""
+    overlap: int
+    """Tokens that neighbouring passages share, at most."""
+    vectors: str
+    """How vectors are kept."""
+    calibration: Fitted | None
+
+
+@dataclass(frozen=True)
+class _Generation:
+    """The generation of passages that is open."""
+
+    path: Path
+    settings: Settings
+    store: LanceStore
+    seen: tuple[int, int]
+    """What `Folder.changed` said when it was opened."""
+
+
+class Collection:
+    """A collection on this machine. Safe to use from several threads; close it, or use it in a `with` block.
+
+    Any number of processes may search while one writes. The first call that writes makes this process the writer,
+    until the collection is closed.
+    """
+
+    def __init__(self, folder: Folder, encoder: Encoder | None, wanted: "Wanted") -> None:
+        """Put the parts together. Use `Collection.open`."""
+        self._folder = folder
+        self._encoder = encoder
+        self._wanted = wanted
+        self._generation: _Generation | None = None
+        self._background: tuple[int, Background] | None = None
+        self._calibration: Fitted | None = None
+        self._writing = threading.RLock()
+        self._opening = threading.RLock()
+        self._writer = False
+
+    @classmethod
+    def open(
+        cls,
+        path: str | Path,
+        encoder: Encoder | None = None,
+        *,
+        create: bool = True,
+        window: int | None = None,
+        overlap: int | None = None,
+        vectors: str = "float16",
+        model: str = "",
+    ) -> Self:
+        """Open a collection, or prepare a new one, which is made when the first document is added.
+
+        Args:
+            path: its folder.
+            encoder: embeds documents and queries; without one there is full text search only, and no adding.
+            create: whether a collection that does not exist is made.
+            window: tokens of a passage; None is what the model is best at. For new collections, as what follows.
+            overlap: tokens that neighbouring passages share, at most; None is a quarter of the window.
+            vectors: `float32`, `float16`, `int8` or `binary`.
+            model: what the encoder's model is called, so that the command line finds it again.
+
+        Raises:
+            CollectionNotFoundError: if there is none and `create` is false.
+            SpaceMismatchError: if it was embedded in another space than the encoder's.
+            CollectionError: if its files are damaged, or of a later efive.
+            InputError: for an address that is no folder, or an option that does not exist.
+        """
+        if "://" in str(path):
+            raise InputError(f"{path}: a collection is a folder on this machine; other stores are not supported yet")
+        wanted = Wanted(window, overlap, _vectors(vectors), model)
+        collection = cls(Folder(Path(path).expanduser()), encoder, wanted)
+        if collection._folder.exists or not create:
+            collection._current()
+        return collection
+
+    @property
+    def path(self) -> Path:
+        """The collection's folder."""
+        return self._folder.path
+
+    # -- reading -------------------------------------------------------------------------------------------------
+
+    def search(self, text: str, k: int = 10, **options: Unpack[SearchOptions]) -> list[Hit]:
+        """Return the documents that answer `text`, best first, each by its best passage.
+
+        Args:
+            text: a question or some words, without prefix.
+            k: hits to return.
+            **options: see `SearchOptions`.
+
+        Raises:
+            InputError: for an empty text, or an option that cannot be used.
+            CollectionError: if `min_confidence` is asked of a collection that is not calibrated.
+        """
+        asked = _options(k, options)
+        if not text.strip():
+            raise InputError("the query is empty")
+        if asked.mode != "text" and self._encoder is None:
+            raise InputError(f"mode {asked.mode} needs an encoder; open the collection with one, or use mode text")
+        snapshot = self._snapshot()
+        if asked.min_confidence is not None and self._calibration is None:
+            raise CollectionError(
+                f"{self._folder.path} is not calibrated, so there is no confidence; "
+                "`efive collections calibrate` does it"
+            )
+        question = Question(text, None)
+        if asked.mode != "text" and self._encoder is not None:
+            vector = self._encoder.embed_queries([text]).vectors[0]
+            background = self._known_background(snapshot)
+            question = Question(text, vector, _spread(background, vector))
+        known = self._calibration
+        return searching.search(snapshot, question, asked, None if known is None else known.calibration)
+
+    def get(self, ids: Iterable[str]) -> list[Document]:
+        """Return those of the documents that are there, in the order of `ids`."""
+        return self._snapshot().documents(list(ids))
+
+    def ids(self, where: Where | None = None) -> Iterator[str]:
+        """Yield the ids of all documents, or of those that `where` holds for."""
+        return self._snapshot().ids(condition(where))
+
+    def entries(self) -> Iterator[Entry]:
+        """Yield every document with its passages and vectors, in the order of their ids."""
+        snapshot = self._snapshot()
+        names = iter(sorted(snapshot.ids()))
+        while group := list(islice(names, _GROUP)):
+            yield from snapshot.entries(group)
+
+    def highlight(self, text: str, hits: Sequence[Hit]) -> list[Hit]:
+        """Return hits of the query `text`; where no word of it matches, the sentence nearest to it is highlighted."""
+        return list(hits) if self._encoder is None else sentences.highlighted(self._encoder, text, hits)
+
+    def export(self, output: str | Path, *, vectors: bool = False, progress: Report | None = None) -> int:
+        """Write all documents to a .jsonl or .parquet file that `efive index` reads again; return how many.
+
+        Raises:
+            InputError: if the suffix is another.
+        """
+        return exporting.export(self.entries(), Path(output), vectors=vectors, progress=progress or _nothing)
+
+    def stats(self) -> Stats:
+        """Say what the collection holds."""
+        counts = self._snapshot().counts()
+        open_ = self._current()
+        settings = open_.settings
+        return Stats(
+            counts.documents,
+            counts.passages,
+            open_.store.bytes(),
+            settings.space,
+            settings.shape.window,
+            settings.shape.overlap,
+            settings.vectors,
+            self._calibration,
+        )
+
+    # -- writing -------------------------------------------------------------------------------------------------
+
+    def add(
+        self,
+        documents: Iterable[Document],
+        *,
+        progress: Report | None = None,
+        refused: Refusal | None = None,
+    ) -> Added:
+        """Add documents; one whose id is there already replaces it, and is embedded only if its text has changed.
+
+        Args:
+            documents: any number, also a generator; memory stays bounded.
+            progress: called with the number of documents that have just become safe on the disk.
+            refused: called with what is wrong about each document that cannot be stored, which is then left out;
+                None makes the first one an error, after those before it are stored.
+
+        Raises:
+            InputError: for a document that cannot be stored.
+            CollectionBusyError: if another process writes.
+            StoreError: if the disk is full; what was reported as safe is.
+        """
+        with self._writing:
+            encoder = self._needed_encoder()
+            store = self._writable()
+            shape = self._current().settings.shape
+            return Adding(store, encoder, shape, progress or _nothing, refused).run(documents)
+
+    def update(self, id_: str, *, text: str | None = None, metadata: Metadata | None = None) -> None:
+        """Change a document's text, or all of its metadata, which needs no embedding.
+
+        Raises:
+            InputError: if there is no such document.
+        """
+        with self._writing:
+            store = self._writable()
+            found = store.snapshot().entries([id_])
+            if not found:
+                raise InputError(f"there is no document {id_!r}")
+            document = found[0].document
+            if metadata is not None:
+                document = replace(document, metadata=metadata)
+            check(document)
+            if text is None or text == document.text:
+                store.replace([with_document(found[0], document)])
+            else:
+                self.add([replace(document, text=text, sections=(), lines=())])
+
+    def delete(self, ids: Iterable[str] | None = None, *, where: Where | None = None) -> int:
+        """Remove documents by id or by a condition, and return how many there were.
+
+        Raises:
+            InputError: if neither or both are given.
+        """
+        if (ids is None) == (where is None):
+            raise InputError("give either ids or a condition")
+        with self._writing:
+            store = self._writable()
+            snapshot = store.snapshot()
+            names = list(snapshot.ids(condition(where)) if ids is None else snapshot.digests(list(ids)))
+            store.remove(names)
+            return len(names)
+
+    def maintain(self) -> None:
+        """Build the indices that pay by now; searches go on meanwhile."""
+        with self._writing:
+            self._writable().maintain()
+
+    def rebuild(self) -> None:
+        """Merge the files, cover all passages by the indices, calibrate anew."""
+        with self._writing:
+            self._writable().maintain(force=True)
+            if self._encoder is not None:
+                self.calibrate()
+
+    def calibrate(self) -> Fitted | None:
+        """Measure what scores mean here, for confidences; None if there are too few documents for that."""
+        with self._writing:
+            encoder = self._needed_encoder()
+            store = self._writable()
+            snapshot = store.snapshot()
+            fitted = calibrating.calibrate(snapshot, encoder)
+            if fitted is not None:
+                keep_calibration(self._current().path, fitted.to_dict())
+            self._calibration = fitted
+            return fitted
+
+    def calibrate_if_grown(self) -> Fitted | None:
+        """Calibrate if that has not been done, or on less than half or more than twice as many passages."""
+        with self._writing:
+            known, total = self._calibration, self._snapshot().counts().passages
+            if known is not None and known.passages / 2 <= total <= known.passages * 2:
+                return known
+            return self.calibrate()
+
+    # -- the generation ------------------------------------------------------------------------------------------
+
+    def _snapshot(self) -> Snapshot:
+        return self._current().store.snapshot()
+
+    def _current(self) -> _Generation:
+        """Return the current generation; a migration may have changed it."""
+        with self._opening:
+            if self._generation is None or self._generation.seen != self._folder.changed():
+                seen = self._folder.changed()  # first: a switch between the two is noticed by the next call
+                path = self._folder.generation()
+                settings = settings_of(path)
+                self._refuse_other_space(settings)
+                self._mend(path)
+                stored = calibration_of(path)
+                self._calibration = None if stored is None else Fitted.from_dict(stored)
+                self._background = None
+                store = LanceStore(path, codec_of(settings))
+                self._generation = _Generation(path, settings, store, seen)
+            return self._generation
+
+    def _refuse_other_space(self, settings: Settings) -> None:
+        if self._encoder is None:
+            return
+        if difference := settings.space.difference(self._encoder.space):
+            raise SpaceMismatchError(
+                f"{self._folder.path} was embedded by another model. {difference} Open it with the model that made "
+                f"it, or embed it anew with `efive migrate {self._folder.path} --model MODEL`"
+            )
+
+    def _mend(self, generation: Path) -> None:
+        """Undo what a power cut has torn, unless another process writes: then it has done so."""
+        if self._writer or sound(generation):
+            return
+        try:
+            self._folder.acquire()
+        except CollectionError:
+            return  # or may not write: then reading says what is wrong
+        try:
+            heal(generation)
+        finally:
+            self._folder.release()
+
+    def _writable(self) -> LanceStore:
+        """Become the writer, make the collection if there is none, heal it if a power cut has torn it."""
+        if not self._writer:
+            self._folder.acquire()
+            try:
+                if self._folder.exists:
+                    heal(self._folder.generation())
+                    self._folder.tidy()
+            except BaseException:
+                self._folder.release()
+                raise
+            self._writer = True
+        if not self._folder.exists:
+            settings = self._wanted.settings(self._needed_encoder())
+            path = self._folder.begin(settings)
+            with self._folder.abandoned_on_error(path):
+                LanceStore(path, codec_of(settings), create=True)
+                self._folder.switch(path)
+        return self._current().store
+
+    def _needed_encoder(self) -> Encoder:
+        if self._encoder is None:
+            raise InputError("this needs an encoder; open the collection with one")
+        return self._encoder
+
+    def _known_background(self, snapshot: Snapshot) -> Background | None:
+        """Return the background, sampled anew whenever the collection has doubled or halved."""
+        total = snapshot.counts().passages
+        known = self._background
+        if known is None or not known[0] / 2 <= total <= known[0] * 2:
+            if total < 2:
+                return None
+            known = (total, Background(snapshot.sample(SAMPLE)[1]))
+            self._background = known
+        return known[1]
+
+    def close(self) -> None:
+        """Let go of the collection, so that another process can write; a second call does nothing."""
+        with self._writing:
+            if self._generation is not None:
+                self._generation.store.close()
+                self._generation = None
+            if self._writer:
+                self._folder.release()
+                self._writer = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a new generation shall be like."""
+
+    window: int | None = None
+    """Tokens of a passage; None is what the model is best at."""
+    overlap: int | None = None
+    """Tokens that neighbouring passages share, at most; None is a quarter of the window."""
+    vectors: Vectors = Vectors.FLOAT16
+    model: str = ""
+    """What to call the model in the collection's settings."""
+
+    def settings(self, encoder: Encoder) -> Settings:
+        """Return the settings of a generation that `encoder` fills."""
+        window = self.window or encoder.window
+        shape = Shape(window, window // 4 if self.overlap is None else self.overlap)
+        center = list[float]()
+        if self.vectors.compressed:
+            center = encoder.embed_passages([answer for _, answer in PROBE]).vectors.mean(axis=0).tolist()
+        return Settings(encoder.space, shape, self.vectors, center, terms.VERSION, self.model)
+
+
+def condition(where: Where | None) -> Condition | None:
+    """Return the condition that `where` states.
+
+    Raises:
+        InputError: if it cannot be understood.
+    """
+    if where is None:
+        return None
+    if isinstance(where, str):
+        return parse(where) if where.strip() else None
+    return (from_mapping(where) if where else None) if isinstance(where, Mapping) else where
+
+
+def _options(k: int, options: SearchOptions) -> Options:
+    if unknown := set(options) - set(SearchOptions.__annotations__):
+        raise InputError(
+            f"no option {sorted(unknown)[0]!r}; the options are {', '.join(SearchOptions.__annotations__)}"
+        )
+    given: dict[str, Any] = {**options, "k": k, "where": condition(options.get("where"))}
+    try:
+        given["fusion"] = Fusion(options.get("fusion", Fusion.NORMALISED))
+    except ValueError:
+        raise InputError(f"no fusion {options.get('fusion')!r}; there are {', '.join(Fusion)}") from None
+    asked = Options(**given)
+    if asked.mode not in searching.MODES:
+        raise InputError(f"no mode {asked.mode!r}; the modes are {', '.join(searching.MODES)}")
+    if asked.k < 1 or asked.offset < 0 or asked.k + asked.offset > searching.MOST:
+        raise InputError(
+            f"k={asked.k} and offset={asked.offset}: k must be at least 1, offset at least 0, "
+            f"and both together at most {searching.MOST}"
+        )
+    for name in ("min_confidence", "unique"):
+        value = getattr(asked, name)
+        if value is not None and not 0 <= value <= 1:
+            raise InputError(f"{name} is {value}; it lies between 0 and 1")
+    return asked
+
+
+def _spread(background: Background | None, query: Floats) -> tuple[float, float]:
+    """Return mean and standard deviation of a query's cosines with the background; 0 and 1 where there is none."""
+    if background is None:
+        return 0.0, 1.0
+    mean, deviation = background.of(query[None])
+    return float(mean[0]), float(deviation[0])
+
+
+def _vectors(name: str) -> Vectors:
+    try:
+        return Vectors(name)
+    except ValueError:
+        raise InputError(f"vectors cannot be kept as {name!r}; there are {', '.join(Vectors)}") from None
+
+
+def codec_of(settings: Settings) -> Codec:
+    """Return how the vectors of a generation are kept."""
+    center = settings.center or [0.0] * settings.space.dimension
+    return Codec(Vectors(settings.vectors), np.asarray(center, dtype=np.float32))
+
+
+def _nothing(_count: int) -> None:
+    """Report progress to nobody."""

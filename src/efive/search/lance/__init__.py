@@ -1,0 +1,1 @@
+"""The embedded store: a folder, kept by LanceDB, no server."""
