@@ -43,5 +43,5 @@ clean:
 # What development needs besides. torch first and by its pin: other packages would take another build of it.
 .venv/ready: .venv/installed
 	$(PIP) --constraint constraints.txt torch
-	$(PIP) --constraint constraints.txt --editable '.[langchain,llama-index,lora,mcp,train]' --group test --group lint
+	$(PIP) --constraint constraints.txt --editable '.[evaluate,langchain,llama-index,lora,mcp,mteb,train]' --group test --group lint
 	touch $@

@@ -18,7 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from efive import Collection, Encoder
-from efive.cli.hits import passage, place
+from efive.cli.hits import passage
 from efive.search.indexing import Watcher, index
 from efive.search.searching import Hit
 
@@ -38,20 +38,24 @@ ASKED = (
 
 
 def main() -> None:
+    """Index, ask, print."""
     logging.disable(logging.WARNING)
     console = Console()
-    with tempfile.TemporaryDirectory() as folder, Encoder.load() as encoder:
-        with Collection.open(Path(folder) / "demo", encoder) as collection:
-            began = time.monotonic()
-            with Progress(console=console, transient=True) as progress:
-                task = progress.add_task("indexing docs/ and examples/passages.jsonl", total=None)
-                watcher = Watcher(console.print, safe=lambda count: progress.advance(task, count))
-                done = index(collection, [HERE.parent / "docs", HERE / "passages.jsonl"], watcher)
-                collection.calibrate()
-            took = time.monotonic() - began
-            console.print(f"{done.documents.new} documents, {done.documents.passages} passages in {took:.1f} s\n")
-            console.print(answers(collection))
-            console.print(record(collection))
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        Encoder.load() as encoder,
+        Collection.open(Path(folder) / "demo", encoder) as collection,
+    ):
+        began = time.monotonic()
+        with Progress(console=console, transient=True) as progress:
+            task = progress.add_task("indexing docs/ and examples/passages.jsonl", total=None)
+            watcher = Watcher(console.print, safe=lambda count: progress.advance(task, count))
+            done = index(collection, [HERE.parent / "docs", HERE / "passages.jsonl"], watcher)
+            collection.calibrate()
+        took = time.monotonic() - began
+        console.print(f"{done.documents.new} documents, {done.documents.passages} passages in {took:.1f} s\n")
+        console.print(answers(collection))
+        console.print(record(collection))
 
 
 def answers(collection: Collection) -> Table:
@@ -73,7 +77,7 @@ def answers(collection: Collection) -> Table:
 def shown(hit: Hit) -> Text:
     """Return a hit's heading, its passage, and where that is."""
     title = Text(" › ".join(hit.passage.headings), style="bold")
-    return Text("\n").join([title, passage(hit), Text(place(hit), style="dim")])
+    return Text("\n").join([title, passage(hit), Text(hit.place(HERE.parent), style="dim")])
 
 
 def record(collection: Collection) -> str:

@@ -73,6 +73,7 @@ def test_lines_are_those_of_the_source(encoder, lines, expected):
         (Document("a", "text", {"year": {1, 2}}), "metadata 'year' is set"),
         (Document("a", "text", {"score": float("nan")}), "metadata 'score' is nan"),
         (Document("a", "text", {"tags": ["x", 1]}), "metadata 'tags' is list"),
+        (Document("a", "text", {"id": 2**60}), "keep so large a number as text"),
     ],
 )
 def test_what_cannot_be_stored_is_named(encoder, document, says):

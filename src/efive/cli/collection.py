@@ -1,5 +1,6 @@
 """Which collection a command means, and the encoder that goes with it."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -62,6 +63,7 @@ def opened(
     **new: Any,  # noqa: ANN401
 ) -> Iterator["Collection"]:
     """Open a collection within the block, with the model that made it if the command names none."""
+    os.environ.setdefault("LANCE_LOG", "error")  # it warns of conflicts that it then resolves
     from efive.search.collection import Collection
 
     known = settings(name)

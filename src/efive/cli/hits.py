@@ -31,17 +31,6 @@ def show(hits: "Sequence[Hit]") -> None:
         console.print(Padding(passage(hit), (0, 0, 1, 4)))
 
 
-def place(hit: "Hit") -> str:
-    """Return where a hit is: its file relative to the current folder if it is in it, and line or page."""
-    name, _, record = hit.document.partition("#")
-    path = Path(name)
-    if path.is_absolute() and path.is_relative_to(Path.cwd()):
-        name = path.relative_to(Path.cwd()).as_posix()
-    if record:
-        return f"{name}#{record}"
-    return f"{name}, page {hit.passage.page}" if hit.passage.page else f"{name}:{hit.passage.line}"
-
-
 def passage(hit: "Hit") -> Text:
     """Return the passage on one line, cut around its first highlight, highlights in bold."""
     text = hit.passage.text
@@ -64,7 +53,7 @@ def _one_line(text: str) -> str:
 
 
 def _title(hit: "Hit") -> Text:
-    title = Text(place(hit), style="bold cyan")
+    title = Text(hit.place(Path.cwd()), style="bold cyan")
     if hit.passage.headings:
         title.append("  " + " › ".join(hit.passage.headings), style="dim")
     return title

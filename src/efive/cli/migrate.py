@@ -32,12 +32,11 @@ def command(name: str, window: int | None, overlap: int | None, vectors: str, **
     from efive.search.migration import migrate
 
     path = path_of(name)
-    with Collection.open(path, create=False) as collection:
-        documents = collection.stats().documents
     wanted = Wanted(window, overlap, Vectors(vectors), model_name(engine["model"]))
     with closing(load_encoder(**engine)) as encoder:
-        with progress_bar(documents, unit=" documents") as bar:
+        with progress_bar(None, unit=" documents") as bar:
             migrate(path, encoder, wanted, progress=bar.update)
         with Collection.open(path, encoder) as collection:
             collection.calibrate()
+            documents = collection.stats().documents
         click.echo(f"efive: {documents} documents of {name} are in {encoder.space.fingerprint} now", err=True)

@@ -50,6 +50,8 @@ class Adding:
     report: Report
     refused: Refusal | None
     """None: the first document that is refused ends the call, after those before it are stored."""
+    wrote: Report = lambda _passages: None
+    """Called with the number of passages that were just written."""
     done: Added = field(default_factory=Added)
     waiting: deque[Draft] = field(default_factory=deque)
     """Documents that are divided, and not stored yet."""
@@ -141,6 +143,7 @@ class Adding:
         # Two documents of the same id in one batch: the later one counts.
         latest = {entry.document.id: entry for entry in entries}
         self.store.replace(list(latest.values()))
+        self.wrote(sum(len(entry.passages) for entry in latest.values()))
         self.done.new += len(latest)
         self.done.passages += sum(len(entry.passages) for entry in entries)
         if entries:

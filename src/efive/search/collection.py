@@ -25,6 +25,7 @@ from efive.search.lance.table import LanceStore, heal, sound
 from efive.search.passages import Shape, check
 from efive.search.searching import Fusion, Hit, Options, Question
 from efive.search.store import Entry, Snapshot
+from efive.search.upkeep import Upkeep
 from efive.space import Space
 from efive.vectors import Floats
 
@@ -101,6 +102,7 @@ class Collection:
         self._writing = threading.RLock()
         self._opening = threading.RLock()
         self._writer = False
+        self._upkeep: Upkeep | None = None
 
     @classmethod
     def open(
@@ -143,6 +145,11 @@ class Collection:
     def path(self) -> Path:
         """The collection's folder."""
         return self._folder.path
+
+    @property
+    def space(self) -> Space:
+        """The space that its passages are embedded in."""
+        return self._current().settings.space
 
     # -- reading -------------------------------------------------------------------------------------------------
 
@@ -237,6 +244,8 @@ class Collection:
             refused: called with what is wrong about each document that cannot be stored, which is then left out;
                 None makes the first one an error, after those before it are stored.
 
+        When passages have become many, the indices that pay by then are built in a thread; searches go on.
+
         Raises:
             InputError: for a document that cannot be stored.
             CollectionBusyError: if another process writes.
@@ -245,8 +254,9 @@ class Collection:
         with self._writing:
             encoder = self._needed_encoder()
             store = self._writable()
+            upkeep = self._upkeep = self._upkeep or Upkeep(store)
             shape = self._current().settings.shape
-            return Adding(store, encoder, shape, progress or _nothing, refused).run(documents)
+            return Adding(store, encoder, shape, progress or _nothing, refused, wrote=upkeep.wrote).run(documents)
 
     def update(self, id_: str, *, text: str | None = None, metadata: Metadata | None = None) -> None:
         """Change a document's text, or all of its metadata, which needs no embedding.
@@ -286,6 +296,8 @@ class Collection:
     def maintain(self) -> None:
         """Build the indices that pay by now; searches go on meanwhile."""
         with self._writing:
+            if self._upkeep is not None:
+                self._upkeep.wait()
             self._writable().maintain()
 
     def rebuild(self) -> None:
@@ -328,6 +340,7 @@ class Collection:
                 path = self._folder.generation()
                 settings = settings_of(path)
                 self._refuse_other_space(settings)
+                self._refuse_other_terms(settings)
                 self._mend(path)
                 stored = calibration_of(path)
                 self._calibration = None if stored is None else Fitted.from_dict(stored)
@@ -343,6 +356,13 @@ class Collection:
             raise SpaceMismatchError(
                 f"{self._folder.path} was embedded by another model. {difference} Open it with the model that made "
                 f"it, or embed it anew with `efive migrate {self._folder.path} --model MODEL`"
+            )
+
+    def _refuse_other_terms(self, settings: Settings) -> None:
+        if settings.terms != terms.VERSION:
+            raise CollectionError(
+                f"{self._folder.path} was indexed by an efive that cuts words otherwise (version {settings.terms}, now "
+                f"{terms.VERSION}); `efive migrate {self._folder.path}` brings it up to date"
             )
 
     def _mend(self, generation: Path) -> None:
@@ -397,12 +417,20 @@ class Collection:
     def close(self) -> None:
         """Let go of the collection, so that another process can write; a second call does nothing."""
         with self._writing:
-            if self._generation is not None:
-                self._generation.store.close()
-                self._generation = None
-            if self._writer:
-                self._folder.release()
-                self._writer = False
+            try:
+                if self._upkeep is not None:
+                    self._upkeep.wait()
+            finally:
+                self._upkeep = None
+                self._let_go()
+
+    def _let_go(self) -> None:
+        if self._generation is not None:
+            self._generation.store.close()
+            self._generation = None
+        if self._writer:
+            self._folder.release()
+            self._writer = False
 
     def __enter__(self) -> Self:
         return self

@@ -43,6 +43,10 @@ class Document:
     """
 
 
+_LARGEST = 2**53
+"""Beyond it, numbers that differ by one compare as equal."""
+
+
 def check_metadata(metadata: Metadata, document: str) -> None:
     """Refuse metadata that no collection can keep.
 
@@ -54,6 +58,8 @@ def check_metadata(metadata: Metadata, document: str) -> None:
             raise InputError(f"document {document!r}: {name!r} is no name for a field of metadata")
         if isinstance(value, float) and not isfinite(value):
             raise InputError(f"document {document!r}: metadata {name!r} is {value}, which is no number to compare with")
+        if isinstance(value, int) and abs(value) > _LARGEST:
+            raise InputError(f"document {document!r}: metadata {name!r} is {value}; keep so large a number as text")
         is_list = isinstance(value, list) and all(isinstance(v, str) for v in value)
         if not (isinstance(value, str | bool | int | float) or is_list):
             raise InputError(

@@ -208,7 +208,7 @@ def _kind(value: object) -> str:
 def _found(hit: Hit) -> Found:
     passage = hit.passage
     return Found(
-        place=_place(hit),
+        place=hit.place(),
         passage=passage.text,
         headings=list(passage.headings),
         document=hit.document,
@@ -218,12 +218,6 @@ def _found(hit: Hit) -> Found:
         confidence=hit.confidence,
         metadata=dict(passage.metadata),
     )
-
-
-def _place(hit: Hit) -> str:
-    if "#" in hit.document:  # a record of a file
-        return hit.document
-    return f"{hit.document}, page {hit.passage.page}" if hit.passage.page else f"{hit.document}:{hit.passage.line}"
 
 
 def _quotable(number: int, hit: Found) -> str:

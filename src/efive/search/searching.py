@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -79,6 +80,15 @@ class Hit:
     passage: Passage
     highlights: list[Span]
     """Characters of the passage's text that match the question's terms."""
+
+    def place(self, relative_to: Path | None = None) -> str:
+        """Return where the hit is, for people: its file, relative to a folder above it, and line, page or record."""
+        name, _, record = self.document.partition("#")
+        if relative_to is not None and Path(name).is_relative_to(relative_to):
+            name = Path(name).relative_to(relative_to).as_posix()
+        if record:
+            return f"{name}#{record}"
+        return f"{name}, page {self.passage.page}" if self.passage.page else f"{name}:{self.passage.line}"
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values."""

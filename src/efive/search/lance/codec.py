@@ -14,7 +14,7 @@ from enum import StrEnum
 import numpy as np
 import numpy.typing as npt
 
-from efive.vectors import Floats
+from efive.vectors import Floats, normalize
 
 Bits = npt.NDArray[np.uint8]
 
@@ -58,12 +58,10 @@ class Codec:
         return sizes
 
     def from_codes(self, codes: npt.NDArray[np.int8], scale: Floats) -> Floats:
-        """Return the vectors that `codes` stand for: (n, dimension) float32."""
-        vectors: Floats = self.center + codes.astype(np.float32) * scale[:, None]
-        return vectors
+        """Return the unit vectors that `codes` stand for: (n, dimension) float32."""
+        return normalize(self.center + codes.astype(np.float32) * scale[:, None])
 
     def from_bits(self, bits: Bits, sizes: Floats) -> Floats:
-        """Return the vectors that signs and sizes stand for: (n, dimension) float32."""
+        """Return the unit vectors that signs and sizes stand for: (n, dimension) float32."""
         signs = np.unpackbits(bits, axis=1).astype(np.float32) * 2 - 1
-        vectors: Floats = self.center + signs * sizes[:, None]
-        return vectors
+        return normalize(self.center + signs * sizes[:, None])

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from efive.training.data.examples import Example, Reference, TrainingSet
 from efive.nearest import Rows
+from efive.training.data.examples import Example, Reference, TrainingSet
 
 Keys = npt.NDArray[np.uint64]
 

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from efive.errors import DependencyError, InputError
-from efive.training.mining.corpus import Corpus
 from efive.nearest import Floats, Rows
+from efive.training.mining.corpus import Corpus
 from efive.training.mining.scorers import Score
 from efive.training.mining.stages import Watch
 

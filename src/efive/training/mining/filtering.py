@@ -20,9 +20,9 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from efive.errors import InputError
+from efive.nearest import QUERIES, GrowingArray, Halves, Rows, better_than, open_rows
 from efive.training.data.examples import Example, TrainingSet
 from efive.training.mining.corpus import Corpus, key_of
-from efive.nearest import QUERIES, GrowingArray, Halves, Rows, better_than, open_rows
 from efive.training.mining.scorers import corpus_vectors
 from efive.training.mining.stages import Place, Watch, claim, digest, unwatched
 from efive.training.tokens import files_digest

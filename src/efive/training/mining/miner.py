@@ -16,10 +16,10 @@ import numpy as np
 import numpy.typing as npt
 
 from efive.errors import InputError
+from efive.nearest import QUERIES, Floats, Halves, Rows, nearest
 from efive.training.data.examples import Example, TrainingSet
 from efive.training.mining.choice import Mining, choose
 from efive.training.mining.corpus import Answers, Corpus, Survey, passage_language
-from efive.nearest import QUERIES, Floats, Halves, Rows, nearest
 from efive.training.mining.scorers import Score, Teacher, corpus_vectors, cosines
 from efive.training.mining.stages import Place, Watch, claim, digest, unwatched, write_note
 from efive.training.mining.statistics import Statistics

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from efive.training.mining.corpus import Corpus
 from efive.nearest import Floats, Halves, Rows, stored_vectors
+from efive.training.mining.corpus import Corpus
 from efive.training.mining.stages import Watch, digest
 
 if TYPE_CHECKING:

@@ -1,0 +1,222 @@
+"""`efive evaluate`: a model on tasks with known answers."""
+
+import shlex
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from efive.cli.options import encoder_options, load_encoder, store
+from efive.cli.watching import going_on, watch
+from efive.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from efive.evaluation.gate import Requirement
+    from efive.evaluation.results import Run
+    from efive.evaluation.settings import Settings
+    from efive.evaluation.tasks import Task
+
+F = TypeVar("F", bound="Callable[..., Any]")
+
+_OUT = click.Path(dir_okay=False, path_type=Path)
+_KINDS = ("retrieval", "reranking", "bitext", "similarity", "classification", "clustering")
+_WRONG_GATE = 2
+
+
+def _encoder_options(function: F) -> F:
+    """Add `encoder_options`, the task of instruct models as --instruct: here tasks are what is measured."""
+    function = encoder_options(function)
+    for option in function.__click_params__:  # type: ignore[attr-defined]  # where click keeps them
+        if option.name == "task":
+            option.opts = ["--instruct"]
+    return function
+
+
+@click.command("evaluate")
+@click.option("--task", "addresses", multiple=True, metavar="FOLDER", help="A task, or a folder of tasks; repeatable.")
+@click.option("--suite", help="A list of tasks below --data: small, mrtydi, miracl, beir, bitext.")
+@click.option(
+    "--data",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    default=".",
+    show_default="the current folder",
+    help="Where suites and tasks are.",
+)
+@click.option("--kind", help="Where a folder does not tell what it is: retrieval, bitext, similarity, …")
+@click.option("--language", help="Of the data, where names do not tell it; or which language to take of several.")
+@click.option("--split", help="Which split.  [default: the published one]")
+@click.option("--limit", type=click.IntRange(min=1), help="At most so many queries or texts of each task, drawn.")
+@click.option("--documents", type=click.IntRange(min=1), help="--task: at most so many documents; judged ones stay.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of all that is drawn.")
+@click.option("--baselines/--no-baselines", default=True, show_default=True, help="BM25 and hybrids beside the model.")
+@click.option("--window", type=click.IntRange(min=16), help="Tokens of a window.  [default: the model's own]")
+@click.option("--overlap", type=click.IntRange(min=0), help="Tokens that windows share.  [default: a quarter]")
+@click.option(
+    "--prefix-policy",
+    "policies",
+    multiple=True,
+    metavar="[NAME=]POLICY",
+    help="standard, symmetric, asymmetric or none; of all, or of a task or kind: bitext=none. Repeatable.",
+)
+@click.option("--cache", type=click.Path(file_okay=False, path_type=Path), help="Keep vectors here for further runs.")
+@click.option("--json", "json_file", type=_OUT, help="Write the whole run here, for `efive compare` and programs.")
+@click.option("--html", type=_OUT, help="Write a report with charts and queries here.")
+@click.option("--markdown", is_flag=True, help="Print the tables as Markdown.")
+@click.option("--texts/--no-texts", default=True, show_default=True, help="Queries and documents in what is written.")
+@click.option("--require", "gates", multiple=True, metavar="[TASK:]MEASURE>=X", help="Exit code 1 if not reached.")
+@_encoder_options
+def command(  # noqa: PLR0913, PLR0917 - one parameter per option
+    addresses: tuple[str, ...],
+    suite: str | None,
+    data: Path,
+    seed: int,
+    baselines: bool,  # noqa: FBT001
+    window: int | None,
+    overlap: int | None,
+    policies: tuple[str, ...],
+    cache: Path | None,
+    json_file: Path | None,
+    html: Path | None,
+    markdown: bool,  # noqa: FBT001
+    texts: bool,  # noqa: FBT001
+    gates: tuple[str, ...],
+    kind: str | None,
+    language: str | None,
+    split: str | None,
+    limit: int | None,
+    documents: int | None,
+    **engine: Any,  # noqa: ANN401
+) -> None:
+    """Measure a model on tasks, with BM25 and published figures beside it.
+
+    A task is a folder or a file in one of the known forms, QUESTIONS@PASSAGES for two folders, or a name below
+    --data. The tables go to stdout. --require is for continuous integration: exit code 1 means that a measure was
+    not reached or a task failed, 2 that a requirement fits nothing that was measured.
+    """
+    from efive.evaluation.gate import check_tasks, parse
+
+    if not addresses and not suite:
+        raise click.UsageError("nothing to measure: name a --task, or a --suite and its --data")
+    requirements = _parsed(gates, parse)
+    for file in (json_file, html):
+        if file and not file.parent.is_dir():
+            raise InputError(f"{file.parent} is no folder; make it before hours are spent")
+    choice = {"kind": kind, "language": language, "split": split, "documents": documents}
+    tasks = _tasks(addresses, suite, data, {"limit": limit, "seed": seed}, choice)
+    _parsed([requirements], lambda each: check_tasks(each, [task.about.name for task in tasks]))
+    with going_on():
+        settings = _settings(window, overlap, baselines, cache, policies, seed=seed, threads=engine["threads"])
+        run = _run(tasks, settings, engine, texts=texts, drawn=html is not None)
+    _write(run, json_file, html, markdown=markdown)
+    _gate(run, requirements)
+
+
+def _parsed(values: Any, parse: "Callable[[Any], Any]") -> list[Any]:  # noqa: ANN401 - of any kind
+    """Return values read by `parse`; what it refuses is wrong usage, exit code 2."""
+    try:
+        return [parse(value) for value in values]
+    except InputError as error:
+        raise click.UsageError(str(error)) from None
+
+
+def _tasks(
+    addresses: tuple[str, ...], suite: str | None, data: Path, drawn: dict[str, Any], choice: dict[str, Any]
+) -> "list[Task]":
+    from efive.evaluation.formats import open_task
+    from efive.evaluation.suites import open_suite
+
+    tasks = []
+    for address in addresses:
+        below = data / address
+        known = not Path(address).exists() and (below.exists() or "@" in address)
+        tasks += open_task(below if known else address, **drawn, **choice)
+    if suite:
+        opened = open_suite(suite, data, **drawn)
+        tasks += opened.tasks
+        if opened.absent:
+            click.echo(f"efive: not below {data} and left out: {', '.join(opened.absent)}", err=True)
+    return tasks
+
+
+def _settings(
+    window: int | None,
+    overlap: int | None,
+    baselines: bool,  # noqa: FBT001
+    cache: Path | None,
+    policies: tuple[str, ...],
+    **others: Any,  # noqa: ANN401
+) -> "Settings":
+    from efive.evaluation.beside import DEEP
+    from efive.evaluation.roles import POLICIES
+    from efive.evaluation.settings import BASELINES, Settings
+
+    prefixes: dict[str, str] = {}
+    for each in policies:
+        name, _, policy = each.rpartition("=")
+        if policy not in POLICIES:
+            raise click.UsageError(f"--prefix-policy {each}: the policies are {', '.join(POLICIES)}")
+        prefixes |= dict.fromkeys([name] if name else _KINDS, policy)
+    return Settings(
+        window=window,
+        overlap=overlap,
+        baselines=BASELINES if baselines else (),
+        cache=cache,
+        prefixes=prefixes,
+        keep=DEEP,
+        command=shlex.join(["efive", *sys.argv[1:]]),
+        **others,
+    )
+
+
+def _run(tasks: "list[Task]", settings: "Settings", engine: dict[str, Any], *, texts: bool, drawn: bool) -> "Run":
+    from efive.evaluation.beside import beside, language_map
+    from efive.evaluation.results import Failure
+    from efive.evaluation.runner import evaluate
+
+    folder = store().resolve(engine["model"])
+    name = Path(engine["model"]).name if engine["model"] else "bundled"
+
+    def told(result: Any) -> None:  # noqa: ANN401 - a result or a failure
+        if isinstance(result, Failure):
+            click.echo(f"efive: {result.name}: {result.reason}", err=True)
+
+    with load_encoder(**engine) as encoder:
+        run = evaluate(encoder, tasks, replace(settings, model=name), watch, told=told)
+        of = {(task.about.name, task.about.language): task for task in tasks}
+        results = [beside(each, of[each.name, each.language], folder, texts=texts) for each in run.tasks]
+        extras = {"map": language_map(encoder, tasks, settings.seed)} if drawn else {}
+    return replace(run, tasks=results, extras=extras)
+
+
+def _write(run: "Run", json_file: Path | None, html: Path | None, *, markdown: bool) -> None:
+    from efive.evaluation import table
+
+    if json_file:
+        run.write(json_file)
+    if html:
+        from efive.evaluation.report import write_report
+
+        write_report(run, html)
+        click.echo(f"efive: the report is {html}", err=True)
+    if markdown:
+        click.echo(table.markdown(run), nl=False)
+    else:
+        table.show(run)
+
+
+def _gate(run: "Run", requirements: "list[Requirement]") -> None:
+    from efive.evaluation.gate import check
+
+    try:
+        failures = check(run, requirements)
+    except InputError as error:
+        click.echo(f"efive: {error}", err=True)
+        raise click.exceptions.Exit(_WRONG_GATE) from None
+    for line in failures:
+        click.echo(f"efive: {line}", err=True)
+    if failures or run.failed:
+        raise click.exceptions.Exit(1)

@@ -1,0 +1,1 @@
+"""Measuring models: tasks with known answers, published protocols, honest records."""
