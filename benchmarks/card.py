@@ -1,9 +1,14 @@
-"""Make the bundled model's card, README.md, and its training curve, curve.svg.
+r"""Make the bundled model's card, README.md, and its training curve, curve.svg.
 
-    python benchmarks/card.py figures.json RUN [RUN …] --output src/efive/models/bundled
+    efive evaluate --suite small --data DATA --json run.json
+    efive evaluate --model TEACHER --prefix-policy none --no-baselines --data DATA --json teacher.json \
+        --task={xquad_en,scifact} --task=xquad_{es,vi,zh,ru,ar}@xquad_en
+    python benchmarks/card.py run.json [TRAINED …] --teacher teacher.json --flores DATA/flores \
+        --output src/efive/models/bundled
 
-figures.json is what `benchmarks/bundled.py --json` wrote; the RUNs are folders of `efive train`, in their order. The
-prose stands in card.md beside this file, and figures/sources.tsv says where data came from and on what terms.
+With TRAINED, the folders of `efive train` in their order, it also says anew how the model was made and draws the
+curve; without them that part of the card stays as it is. The prose stands in card.md and making.md beside this file,
+and figures/sources.tsv says where data came from and on what terms.
 """
 
 import argparse
@@ -16,17 +21,21 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from figures import tables
+from figures import measured, pieces, tables
 from figures.words import aims_table, and_list, bm25_sentences, cosine_sentence, weakest_sentence
 
+from efive.evaluation.results import Run
+
 HERE = Path(__file__).parent
+MAKING = "## How it was made\n"
+"""Where the part begins that says what TRAINED said."""
 _TERMS = ("-SA", "GPL", "GFDL", "MPL")
 """What licences that ask for the same licence in return have in their names."""
 
 
 @dataclass(frozen=True)
-class Run:
-    """What a run's folder says."""
+class Trained:
+    """What a folder of `efive train` says."""
 
     settings: dict[str, Any]
     data: list[dict[str, Any]]
@@ -34,8 +43,8 @@ class Run:
     log: list[dict[str, Any]]
 
     @classmethod
-    def read(cls, folder: Path) -> "Run":
-        """Read the folder of a run; efive.training.runs says what lies in it."""
+    def read(cls, folder: Path) -> "Trained":
+        """Read the folder; efive.training.runs says what lies in it."""
         from efive.training.runs import read_log
 
         files = (folder / f"{name}.json" for name in ("config", "data", "environment"))
@@ -49,7 +58,7 @@ def sources() -> dict[str, dict[str, str]]:
         return {row["name"]: row for row in csv.DictReader(file, delimiter="\t")}
 
 
-def used(runs: Iterable[Run], also: Iterable[str], derived: Iterable[str]) -> dict[str, int]:
+def used(runs: Iterable[Trained], also: Iterable[str], derived: Iterable[str]) -> dict[str, int]:
     """Return the examples of each source that the model was made of; 0 where only its vocabulary was.
 
     Args:
@@ -95,7 +104,7 @@ def terms_sentence(names: Iterable[str]) -> str:
     return f"These sources have share-alike or copyleft terms for their texts: {and_list(asking)}."
 
 
-def making(runs: list[Run]) -> str:
+def making(runs: list[Trained]) -> str:
     """Return seed, steps, time and batches of each run as a table."""
     rows = []
     for number, run in enumerate(runs, 1):
@@ -116,7 +125,7 @@ def making(runs: list[Run]) -> str:
     return tables.table(heads, rows)
 
 
-def languages(runs: Iterable[Run]) -> list[str]:
+def languages(runs: Iterable[Trained]) -> list[str]:
     """Return the languages of the data, without those of a source that does not say."""
     codes = (code for run in runs for source in run.data for code in source["languages"])
     return sorted({part for code in codes for part in code.split("-") if part})
@@ -138,47 +147,73 @@ def shape(model: Path) -> dict[str, str]:
     }
 
 
-def card(figures: dict[str, Any], runs: list[Run], model: Path, examples: dict[str, int]) -> str:
-    """Return the card's text."""
-    spoken = languages(runs)
+def figures_part(figures: dict[str, Any], model: Path) -> str:
+    """Return the card's first part: what the model is, and what it reaches."""
     filled = {f"table_{name}": table for name, table in tables.sections(figures).items()}
     filled |= shape(model) | {
         "aims": aims_table(figures),
         "bm25": bm25_sentences(figures),
+        "bm25_how": figures["how"]["bm25"],
+        "hybrid_how": figures["how"]["hybrid"],
         "weakest": weakest_sentence(figures),
         "cosines": cosine_sentence(figures),
         "window": str(figures["window"]),
         "precision": figures["precision"],
         "teacher_window": str((figures["teacher"] or {}).get("window", tables.NONE)),
+    }
+    return _filled("card.md", filled)
+
+
+def making_part(trained: list[Trained], examples: dict[str, int]) -> str:
+    """Return the card's second part: how the model was made, and of what."""
+    spoken = languages(trained)
+    filled = {
         "languages": ", ".join(spoken),
         "language_count": str(len(spoken)),
-        "making": making(runs),
+        "making": making(trained),
         "data": data_table(examples),
         "terms": terms_sentence(examples),
     }
-    template = Template((HERE / "card.md").read_text(encoding="utf-8"))
-    if missing := sorted(set(template.get_identifiers()) - set(filled)):
-        raise SystemExit(f"card.md wants {', '.join(missing)}; measure with all sets and the teacher")
-    return template.substitute(filled)
+    return MAKING + _filled("making.md", filled)
+
+
+def kept_making(card: Path) -> str:
+    """Return the second part of a card that was written before."""
+    text = card.read_text(encoding="utf-8") if card.is_file() else ""
+    if MAKING not in text:
+        raise SystemExit(f"{card} does not say how the model was made; name the folders of its training")
+    return MAKING + text.partition(MAKING)[2]
+
+
+def _filled(name: str, values: dict[str, str]) -> str:
+    template = Template((HERE / name).read_text(encoding="utf-8"))
+    if missing := sorted(set(template.get_identifiers()) - set(values)):
+        raise SystemExit(f"{name} wants {', '.join(missing)}; measure with all sets and the teacher")
+    return template.substitute(values)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("figures", type=Path, help="what bundled.py --json wrote")
-    parser.add_argument("runs", type=Path, nargs="+", help="folders of the runs that made the model, in their order")
+    parser.add_argument("run", type=Path, help="what `efive evaluate --suite small --json` wrote")
+    parser.add_argument("trained", type=Path, nargs="*", help="folders of the training, in their order")
+    parser.add_argument("--teacher", type=Path, help="what `efive evaluate --json` wrote of the teacher")
+    parser.add_argument("--flores", type=Path, required=True, help="the folder of FLORES, whose words are cut")
     parser.add_argument("--output", type=Path, required=True, help="the model's folder")
     parser.add_argument(
         "--also", nargs="*", default=[], help="sources that only the vocabulary or its first rows were made of"
     )
     parser.add_argument("--derived", nargs="*", default=["mined"], help="sets that were made of other sources")
     options = parser.parse_args()
-    runs = [Run.read(folder) for folder in options.runs]
-    figures = json.loads(options.figures.read_text(encoding="utf-8"))
-    text = card(figures, runs, options.output, used(runs, options.also, options.derived))
-    (options.output / "README.md").write_text(text, encoding="utf-8")
-    from figures import curve
+    figures = measured.figures(Run.read(options.run), Run.read(options.teacher) if options.teacher else None)
+    figures["pieces"] = pieces.fertility(options.output, options.flores)
+    file: Path = options.output / "README.md"
+    trained = [Trained.read(folder) for folder in options.trained]
+    made = making_part(trained, used(trained, options.also, options.derived)) if trained else kept_making(file)
+    file.write_text(f"{figures_part(figures, options.output)}\n{made}", encoding="utf-8")
+    if trained:
+        from figures import curve
 
-    curve.draw([run.log for run in runs], [run.data for run in runs], options.output / "curve.svg")
+        curve.draw([run.log for run in trained], [run.data for run in trained], options.output / "curve.svg")
 
 
 if __name__ == "__main__":

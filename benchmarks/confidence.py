@@ -15,10 +15,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 from figures import pools
-from figures.retrieval import Floats
 from terms import table
 
 from efive import Encoder
+from efive.nearest import Floats
 from efive.search.confidence import SAMPLE, Background, Calibration, Mask, Scores, confidence, fit, z_scores
 from efive.text.chunking import sentence_ends
 
@@ -82,8 +82,9 @@ def case(data: Path, name: str, encoder: Encoder, cache: Path | None) -> Case:
     number = {document: n for n, document in enumerate(made.collection.ids)}
     row = {question: n for n, question in enumerate(made.collection.question_ids)}
     own = np.zeros((len(row), len(number)), dtype=bool)
-    for judged in made.collection.judged:
-        own[row[judged.query_id], number[judged.doc_id]] |= judged.relevance > 0
+    for question, documents in made.collection.judged.items():
+        for document, grade in documents.items():
+            own[row[question], number[document]] = grade > 0
     of = np.zeros((len(drawn), len(number)), dtype=bool)
     of[np.arange(len(drawn)), made.owners[drawn]] = True
     return Case(made.vectors, made.owners, Asked(made.questions, own), Asked(vectors, of))

@@ -19,12 +19,12 @@ from functools import partial
 from pathlib import Path
 from statistics import mean
 
-import ir_measures
 import numpy as np
 from figures import pools
-from figures.retrieval import Collection, Floats, ndcg
+from figures.retrieval import Collection, ndcg
 from terms import bm25_scores, indexed, table
 
+from efive.nearest import Floats
 from efive.search import terms
 from efive.search.confidence import SAMPLE, Background
 from efive.search.function_words import content
@@ -108,21 +108,19 @@ def measured(asked: pools.Pool, made: pools.Pool, count: int, measure: Measure =
 
 def right_first(scores: Floats, questions: Collection, passages: Collection) -> float:
     """Return the share of questions whose best passage is relevant."""
-    relevant = {(judged.query_id, judged.doc_id) for judged in questions.judged if judged.relevance > 0}
     pairs = zip(questions.question_ids, scores.argmax(axis=1).tolist(), strict=True)
-    return mean((question, passages.ids[document]) in relevant for question, document in pairs)
+    return mean(questions.judged[question].get(passages.ids[document], 0) > 0 for question, document in pairs)
 
 
 def mixed(sets: list[pools.Pool]) -> tuple[pools.Pool, pools.Pool]:
     """Return questions and rows of all sets in one pool; a question's document is relevant in every language."""
     ids = [f"{n}/{document}" for n, made in enumerate(sets) for document in made.collection.ids]
     starts = np.cumsum([0, *[len(made.collection.ids) for made in sets]])
-    judged = [
-        ir_measures.Qrel(f"{n}/{one.query_id}", f"{other}/{one.doc_id}", one.relevance)
+    judged = {
+        f"{n}/{question}": {f"{other}/{d}": grade for other in range(len(sets)) for d, grade in documents.items()}
         for n, made in enumerate(sets)
-        for one in made.collection.judged
-        for other in range(len(sets))
-    ]
+        for question, documents in made.collection.judged.items()
+    }
     collection = Collection(
         name="mixed",
         ids=ids,
@@ -150,18 +148,13 @@ def scattered(sets: list[pools.Pool]) -> tuple[pools.Pool, pools.Pool]:
         for n, made in enumerate(sets)
     ]
     asked = [(n, q) for n, made in enumerate(sets) for q in range(0, len(made.collection.questions), 4)]
-    names = {f"{n}/{sets[n].collection.question_ids[q]}" for n, q in asked}
-    judged = [
-        ir_measures.Qrel(name, one.doc_id, one.relevance)
-        for n, made in enumerate(sets)
-        for one in made.collection.judged
-        if (name := f"{n}/{one.query_id}") in names
-    ]
+    own = [sets[n].collection.question_ids[q] for n, q in asked]
+    judged = {f"{n}/{name}": sets[n].collection.judged[name] for (n, _), name in zip(asked, own, strict=True)}
     collection = Collection(
         name="scattered",
         ids=[made.collection.ids[place] for made, own in zip(sets, kept, strict=True) for place in own],
         texts=[made.collection.texts[place] for made, own in zip(sets, kept, strict=True) for place in own],
-        question_ids=[f"{n}/{sets[n].collection.question_ids[q]}" for n, q in asked],
+        question_ids=list(judged),
         questions=[sets[n].collection.questions[q] for n, q in asked],
         judged=judged,
     )

@@ -19,10 +19,10 @@ from typing import Any
 import bm25s
 import numpy as np
 import Stemmer
-from figures import bm25 as card
 from figures import pools
-from figures.retrieval import Collection, Floats, ndcg
+from figures.retrieval import Collection, ndcg
 
+from efive.nearest import Floats
 from efive.search import terms
 
 Analyser = Callable[[str], list[str]]
@@ -105,7 +105,7 @@ def stemmed(language: str) -> tuple[Analyser, Analyser]:
 
 def variants(read: Collection) -> dict[str, float]:
     """Return nDCG@10 of efive's terms and of each change to them."""
-    found = {"efive": measured(read), "the card's words": measured(read, card.terms, card.terms)}
+    found = {"efive": measured(read)}
     for letters in (5, 7, 99):
         with changed(_LETTERS=letters):
             found[f"first {letters} letters" if letters < 99 else "whole words"] = measured(read)

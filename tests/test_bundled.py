@@ -1,19 +1,14 @@
 """The model in the box: exact, within the published bounds, and good enough to be worth its place."""
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 import transformers
 
 from efive import Encoder
+from efive.evaluation.formats import open_task
+from efive.evaluation.runner import Settings, evaluate
 from efive.models import store
 from efive.probe import PROBE
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
-
-import bundled
 
 if not (store._BUNDLED_FOLDER / "config.json").is_file():
     pytest.skip("this build has no bundled model", allow_module_level=True)
@@ -55,9 +50,10 @@ def test_it_finds_answers_to_the_probe_s_questions(exact):
 
 def test_int8_costs_at_most_half_a_point_of_ndcg(shared_data):
     """The retrieval half of the int8 gate, on 1,190 English questions."""
-    found, folder = {}, shared_data / "eval" / "xquad_en"
+    found, tasks = {}, open_task(shared_data / "eval" / "xquad_en")
     for precision in ("fp32", "int8"):
-        with Encoder.load(precision=precision, max_tokens=96) as encoder:
-            found[precision] = bundled.ndcg(encoder, folder, folder)
+        with Encoder.load(precision=precision) as encoder:
+            (result,) = evaluate(encoder, tasks, Settings(baselines=(), distributions=False)).tasks
+        found[precision] = result.systems["model"].scores["ndcg_at_10"]
     assert found["fp32"] >= 0.88
     assert found["int8"] >= found["fp32"] - 0.005

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tokenizers import Tokenizer
 
-from figures.sentences import lines
+from efive.evaluation.formats.files import lines
 
 _BYTE = re.compile(r"<0x[0-9A-F]{2}>")
 UNSPACED = ("zho", "jpn", "tha", "khm", "lao", "mya")
@@ -27,7 +27,7 @@ def fertility(model: Path, folder: Path) -> dict[str, dict[str, float | str]]:
     }
     found: dict[str, dict[str, float | str]] = {}
     for path in sorted(folder.glob("*.txt")):
-        texts = lines(path)
+        texts = [text for _, text in lines(path)]
         unit = "character" if path.stem.startswith(UNSPACED) else "word"
         units = sum(len("".join(text.split()) if unit == "character" else text.split()) for text in texts)
         ids = [i for encoded in tokenizer.encode_batch_fast(texts, add_special_tokens=False) for i in encoded.ids]

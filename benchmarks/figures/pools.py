@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import ir_measures
 import numpy as np
 import numpy.typing as npt
 
 from efive import Encoder
-from figures.retrieval import Collection, Floats
+from efive.nearest import Floats
+from figures.retrieval import Collection
 
 XQUAD = ("en", "es", "ru", "zh", "ar", "vi")
 TYDIQA = ("en", "fi", "ko", "sw", "ar")
@@ -49,7 +49,7 @@ def read(data: Path, name: str) -> Collection:
         texts=texts,
         question_ids=[f"q{n}" for n in range(len(kept))],
         questions=list(kept),
-        judged=[ir_measures.Qrel(f"q{n}", number[text], 1) for n, text in enumerate(kept.values())],
+        judged={f"q{n}": {number[text]: 1} for n, text in enumerate(kept.values())},
     )
 
 

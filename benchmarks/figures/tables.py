@@ -1,9 +1,10 @@
-"""Tables of a card, in Markdown, from the JSON that benchmarks/bundled.py writes."""
+"""Tables of a card, in Markdown, of what figures/measured.py and figures/pieces.py return."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 NONE = "–"
+_SPREAD = ("mean", "p5", "p95")
 SYSTEMS = {"model": "this model", "bm25": "BM25", "hybrid": "BM25 + this model", "teacher": "the teacher"}
 
 
@@ -53,14 +54,13 @@ def by_system(scores: dict[str, dict[str, float]], mean: dict[str, float] | None
     return table([head, *(SYSTEMS[system] for system in systems)], rows)
 
 
-def cosine_rows(found: dict[str, dict[str, dict[str, float]]]) -> list[list[str]]:
-    """Return a line per language: mean, 5th and 95th percentile of random pairs and of translations."""
-    rows = []
-    for language in sorted(found, key=lambda name: (name == "all", name)):
-        spreads = [found[language].get(kind) for kind in ("random", "translations")]
-        cells = [short(each[key]) if each else NONE for each in spreads for key in ("mean", "p5", "p95")]
-        rows.append([language, *cells])
-    return rows
+def cosine_rows(found: dict[str, dict[str, dict[str, dict[str, float]]]]) -> list[list[str]]:
+    """Return a line per set and language: mean, 5th and 95th percentile of unrelated and of related pairs."""
+    return [
+        [f"{name}, {language}", *(short(each[kind][k]) for kind in ("unrelated", "related") for k in _SPREAD)]
+        for name, languages in found.items()
+        for language, each in languages.items()
+    ]
 
 
 def sections(found: dict[str, Any]) -> dict[str, str]:
@@ -74,8 +74,8 @@ def sections(found: dict[str, Any]) -> dict[str, str]:
             made[name] = pairs({key: percent(value) for key, value in found[name].items()}, ("language", "%"), 4)
     if found["sts"]:
         made["sts"] = pairs({key: short(value) for key, value in found["sts"].items()}, ("file", "ρ"), 3)
-    if found.get("cosines"):
-        heads = ["language", "random: mean", "5 %", "95 %", "translations: mean", "5 %", "95 %"]
+    if any(found["cosines"].values()):
+        heads = ["set, language", "unrelated: mean", "5 %", "95 %", "related: mean", "5 %", "95 %"]
         made["cosines"] = table(heads, cosine_rows(found["cosines"]))
     if found["pieces"]:
         rows = [

@@ -81,12 +81,16 @@ def weakest_sentence(figures: dict[str, Any], count: int = 3) -> str:
 
 def cosine_sentence(figures: dict[str, Any]) -> str:
     """Say where cosines lie, so that nobody takes over another model's threshold."""
-    of_all = figures["cosines"]["all"]
+    xquad, flores = figures["cosines"]["XQuAD"]["mean"], figures["cosines"]["FLORES"]["mean"]
     said = [
         f"{what} {tables.short(spread['p5'])} to {tables.short(spread['p95'])}, mean {tables.short(spread['mean'])}"
-        for what, spread in (("unrelated sentences", of_all["random"]), ("translations", of_all["translations"]))
+        for what, spread in (
+            ("questions with any passage", xquad["unrelated"]),
+            ("questions with the passage that answers them", xquad["related"]),
+            ("translations with English", flores["related"]),
+        )
     ]
-    return f"Cosines of {'; of '.join(said)} (5th to 95th percentile)."
+    return f"Cosines of {'; of '.join(said)} (5th to 95th percentile, means over languages)."
 
 
 def and_list(names: list[str]) -> str:

@@ -1,4 +1,4 @@
-"""The bundled model's card: what it says follows from the figures and the runs."""
+"""The bundled model's card: what it says follows from the figures and from how the model was trained."""
 
 import re
 import sys
@@ -15,6 +15,7 @@ FIGURES = {
     "precision": "bf16",
     "window": 96,
     "teacher": {"window": 256},
+    "how": {"bm25": "Lucene's", "hybrid": "as hybrid search"},
     "ndcg": {
         "xquad_en": {"model": 0.9, "bm25": 0.96, "hybrid": 0.97, "teacher": 0.94},
         "xquad_ar": {"model": 0.6, "bm25": 0.9, "hybrid": 0.89},
@@ -27,10 +28,8 @@ FIGURES = {
     "flores": {"spa_Latn": 90.0},
     "sts": {"stsb_en_dev": 0.8},
     "cosines": {
-        "all": {
-            "random": {"mean": 0.1, "p5": -0.1, "p95": 0.3},
-            "translations": {"mean": 0.7, "p5": 0.4, "p95": 0.9},
-        }
+        name: {"mean": {kind: {"mean": 0.1, "p5": -0.1, "p95": 0.3} for kind in ("unrelated", "related")}}
+        for name in ("XQuAD", "FLORES")
     },
     "pieces": {"spa_Latn": {"unit": "word", "pieces": 1.5, "bytes": 0.001}},
 }
@@ -49,7 +48,7 @@ LOG = [
     ),
     {"step": 120, "held_out/dev nDCG@10": 0.6},
 ]  # fmt: skip
-RUN = card.Run({"seed": 3}, DATA, {"torch": "2.13.0"}, LOG)
+RUN = card.Trained({"seed": 3}, DATA, {"torch": "2.13.0"}, LOG)
 
 
 def test_aims_and_their_misses():
@@ -70,7 +69,7 @@ def test_what_it_is_bad_at():
 
 
 def test_data_with_origins_and_licences():
-    examples = card.used([RUN, card.Run({}, [{"name": "mined", "examples": 7}], {}, [])], ["wiki_ko"], ["mined"])
+    examples = card.used([RUN, card.Trained({}, [{"name": "mined", "examples": 7}], {}, [])], ["wiki_ko"], ["mined"])
     lines = card.data_table(examples).splitlines()[2:]
     assert "| German Wikipedia sample | wiki_de | Wikipedia, CC BY-SA | 100 |" in lines
     assert "| microsoft/AZD-for-beginners | azd_docs | MIT | 9 |" in lines, "used twice, read once"
@@ -79,7 +78,7 @@ def test_data_with_origins_and_licences():
 
 
 def test_a_source_of_unknown_terms_is_refused():
-    run = card.Run({}, [{"name": "found somewhere", "examples": 1, "languages": []}], {}, [])
+    run = card.Trained({}, [{"name": "found somewhere", "examples": 1, "languages": []}], {}, [])
     with pytest.raises(SystemExit, match="found somewhere"):
         card.used([run], [], [])
 
@@ -96,12 +95,21 @@ def test_the_run_in_numbers():
     assert card.languages([RUN]) == ["de", "en", "ru"]
 
 
-def test_the_whole_card_fills_its_template(monkeypatch, tmp_path):
+def test_both_parts_fill_their_templates(monkeypatch, tmp_path):
     parts = {"layers": "6", "hidden": "384", "vocabulary": "9", "parameters": "34 M", "megabytes": "34 MB"}
     monkeypatch.setattr(card, "shape", lambda _model: parts)
-    text = card.card(FIGURES, [RUN], tmp_path, card.used([RUN], [], []))
+    text = card.figures_part(FIGURES, tmp_path) + card.making_part([RUN], card.used([RUN], [], []))
     assert "efive models pull multilingual-e5-small" in text
+    assert "in 3 languages: de, en, ru." in text
     assert not re.search(r"\$[a-z_]", text)
+
+
+def test_how_it_was_made_stays_without_the_training(tmp_path):
+    made = card.making_part([RUN], card.used([RUN], [], []))
+    (tmp_path / "README.md").write_text("# Figures of yesterday\n\n" + made)
+    assert card.kept_making(tmp_path / "README.md") == made
+    with pytest.raises(SystemExit, match="name the folders of its training"):
+        card.kept_making(tmp_path / "none.md")
 
 
 def test_losses_by_objective_leave_out_what_cannot_be_told_apart():

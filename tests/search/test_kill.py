@@ -1,7 +1,7 @@
 """`kill -9` at any moment: what was acknowledged is there, nothing twice, and search works.
 
-Fifty writers are killed, ten at each kind of work, at random moments. Each was about to commit, in the middle of it
-or just behind it; the next one goes on with what it left.
+Writers are killed at random moments, ten at each of five kinds of work with the slow tests and two at each without.
+Each was about to commit, in the middle of it or just behind it; the next one goes on with what it left.
 """
 
 import os
@@ -21,6 +21,7 @@ from efive import Collection, Document
 from efive.search.passages import Shape, digest, draft
 
 KILLS = 10
+"""Of each kind, with the slow tests."""
 WINDOW = 32
 KINDS = ("index", "update", "delete", "compaction", "migration")
 
@@ -202,6 +203,16 @@ def check_passages(collection: Collection, encoder, entries) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_kill(writers, encoder, tmp_path, kind):
+    kill_again_and_again(writers, encoder, tmp_path, kind, 2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+def test_kill_fifty(writers, encoder, tmp_path, kind):
+    kill_again_and_again(writers, encoder, tmp_path, kind, KILLS)
+
+
+def kill_again_and_again(writers, encoder, tmp_path, kind, kills):
     seed = time.time_ns()
     expected = Expected(random.Random(seed))
     path = tmp_path / "notes"
@@ -210,7 +221,7 @@ def test_kill(writers, encoder, tmp_path, kind):
         collection.add(documents)
     expected.stored = {d.id: d for d in documents}
     met, pace, midway = [], Pace(), 0
-    for number in range(KILLS):
+    for number in range(kills):
         works = expected.works(kind, 40)
         said = run_and_kill(writers, path, works, expected.chance, pace)
         try:
@@ -220,4 +231,4 @@ def test_kill(writers, encoder, tmp_path, kind):
             raise
         midway += said[-2][0] != "done"
         met.append(int(next((line[1] for line in reversed(said) if line[0] == "begin"), 0)))
-    print(f"{KILLS} writers killed at {kind}, {midway} in the middle of a work; {sum(met)} works done; seed {seed}")
+    print(f"{kills} writers killed at {kind}, {midway} in the middle of a work; {sum(met)} works done; seed {seed}")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+_FILE = click.Path(dir_okay=False, path_type=Path)
 
 
 @click.command("compare")
@@ -26,8 +26,9 @@ def command(
 ) -> None:
     """Say where the run B differs from the run A, and whether that is more than chance.
 
-    A task's main measure is resampled over its queries (paired bootstrap); p-values are corrected for the number of
-    tasks. Runs on different data are refused. The page of --html has both rankings of each query that changed.
+    A task's main measure is resampled over its queries (paired bootstrap), of translations the accuracy; p-values are
+    corrected for the number of tasks. Runs on different data are refused. The page of --html has both rankings of
+    each query that changed.
     """
     from efive.evaluation.compare import compare
     from efive.evaluation.differences import show, title
@@ -46,5 +47,5 @@ def command(
     worse = [task for task in comparison.tasks if task.verdict == "worse"]
     if require_no_loss and worse:
         for task in worse:
-            click.echo(f"efive: {title(task)}: {task.main} lost {-task.gain:.4f}", err=True)
+            click.echo(f"efive: {title(task)}: {task.tested} lost {-task.gain:.4f}", err=True)
         raise click.exceptions.Exit(1)

@@ -1,14 +1,17 @@
 """`efive evaluate`: a model on tasks with known answers."""
 
+import os
 import shlex
 import sys
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from efive.cli.options import encoder_options, load_encoder, store
+from efive.cli.options import encoder_options_beside_tasks, load_encoder, store
 from efive.cli.watching import going_on, watch
 from efive.errors import InputError
 
@@ -16,24 +19,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from efive.evaluation.gate import Requirement
+    from efive.evaluation.mteb_run import Mteb
     from efive.evaluation.results import Run
     from efive.evaluation.settings import Settings
     from efive.evaluation.tasks import Task
 
-F = TypeVar("F", bound="Callable[..., Any]")
-
 _OUT = click.Path(dir_okay=False, path_type=Path)
 _KINDS = ("retrieval", "reranking", "bitext", "similarity", "classification", "clustering")
 _WRONG_GATE = 2
-
-
-def _encoder_options(function: F) -> F:
-    """Add `encoder_options`, the task of instruct models as --instruct: here tasks are what is measured."""
-    function = encoder_options(function)
-    for option in function.__click_params__:  # type: ignore[attr-defined]  # where click keeps them
-        if option.name == "task":
-            option.opts = ["--instruct"]
-    return function
 
 
 @click.command("evaluate")
@@ -68,7 +61,16 @@ def _encoder_options(function: F) -> F:
 @click.option("--markdown", is_flag=True, help="Print the tables as Markdown.")
 @click.option("--texts/--no-texts", default=True, show_default=True, help="Queries and documents in what is written.")
 @click.option("--require", "gates", multiple=True, metavar="[TASK:]MEASURE>=X", help="Exit code 1 if not reached.")
-@_encoder_options
+@click.option("--mteb", "mteb_names", multiple=True, metavar="NAME", help="A task or benchmark of mteb; repeatable.")
+@click.option(
+    "--mteb-policy",
+    type=click.Choice(["paper", "mteb"]),
+    default="paper",
+    show_default=True,
+    help="--mteb: prefixes as E5's papers measured, or as mteb's own figures are made.",
+)
+@click.option("--download", is_flag=True, help="--mteb: fetch data that is not here. Without it no network is used.")
+@encoder_options_beside_tasks
 def command(  # noqa: PLR0913, PLR0917 - one parameter per option
     addresses: tuple[str, ...],
     suite: str | None,
@@ -89,6 +91,9 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter per option
     split: str | None,
     limit: int | None,
     documents: int | None,
+    mteb_names: tuple[str, ...],
+    mteb_policy: str,
+    download: bool,  # noqa: FBT001
     **engine: Any,  # noqa: ANN401
 ) -> None:
     """Measure a model on tasks, with BM25 and published figures beside it.
@@ -99,18 +104,21 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter per option
     """
     from efive.evaluation.gate import check_tasks, parse
 
-    if not addresses and not suite:
-        raise click.UsageError("nothing to measure: name a --task, or a --suite and its --data")
+    if not addresses and not suite and not mteb_names:
+        raise click.UsageError("nothing to measure: name a --task, a --suite and its --data, or an --mteb task")
     requirements = _parsed(gates, parse)
     for file in (json_file, html):
         if file and not file.parent.is_dir():
             raise InputError(f"{file.parent} is no folder; make it before hours are spent")
     choice = {"kind": kind, "language": language, "split": split, "documents": documents}
     tasks = _tasks(addresses, suite, data, {"limit": limit, "seed": seed}, choice)
-    _parsed([requirements], lambda each: check_tasks(each, [task.about.name for task in tasks]))
-    with going_on():
+    with going_on(), ExitStack() as stack:
+        results = cache / "mteb" if cache else Path(stack.enter_context(TemporaryDirectory()))
+        mteb = _mteb(mteb_names, results, mteb_policy, download=download)
+        names = [*(task.about.name for task in tasks), *(mteb.names() if mteb else ())]
+        _parsed([requirements], lambda each: check_tasks(each, names))
         settings = _settings(window, overlap, baselines, cache, policies, seed=seed, threads=engine["threads"])
-        run = _run(tasks, settings, engine, texts=texts, drawn=html is not None)
+        run = _run(tasks, mteb, settings, engine, texts=texts, drawn=html is not None)
     _write(run, json_file, html, markdown=markdown)
     _gate(run, requirements)
 
@@ -140,6 +148,17 @@ def _tasks(
         if opened.absent:
             click.echo(f"efive: not below {data} and left out: {', '.join(opened.absent)}", err=True)
     return tasks
+
+
+def _mteb(names: tuple[str, ...], results: Path, policy: str, *, download: bool) -> "Mteb | None":
+    if not names:
+        return None
+    if not download:  # before mteb is imported: what it loads data with looks at these once
+        os.environ.update(HF_HUB_OFFLINE="1", HF_DATASETS_OFFLINE="1")
+    from efive.evaluation.mteb import open_mteb
+    from efive.evaluation.mteb_run import Mteb
+
+    return Mteb(open_mteb(names), results, policy)
 
 
 def _settings(
@@ -172,8 +191,16 @@ def _settings(
     )
 
 
-def _run(tasks: "list[Task]", settings: "Settings", engine: dict[str, Any], *, texts: bool, drawn: bool) -> "Run":
-    from efive.evaluation.beside import beside, language_map
+def _run(
+    tasks: "list[Task]",
+    mteb: "Mteb | None",
+    settings: "Settings",
+    engine: dict[str, Any],
+    *,
+    texts: bool,
+    drawn: bool,
+) -> "Run":
+    from efive.evaluation.finishing import finish
     from efive.evaluation.results import Failure
     from efive.evaluation.runner import evaluate
 
@@ -186,10 +213,12 @@ def _run(tasks: "list[Task]", settings: "Settings", engine: dict[str, Any], *, t
 
     with load_encoder(**engine) as encoder:
         run = evaluate(encoder, tasks, replace(settings, model=name), watch, told=told)
-        of = {(task.about.name, task.about.language): task for task in tasks}
-        results = [beside(each, of[each.name, each.language], folder, texts=texts) for each in run.tasks]
-        extras = {"map": language_map(encoder, tasks, settings.seed)} if drawn else {}
-    return replace(run, tasks=results, extras=extras)
+        run = finish(run, tasks, encoder, folder, texts=texts, drawn=drawn)
+        if mteb:
+            from efive.evaluation.mteb_run import with_mteb
+
+            run = with_mteb(run, encoder, mteb, folder, watch, told=told)
+    return run
 
 
 def _write(run: "Run", json_file: Path | None, html: Path | None, *, markdown: bool) -> None:
@@ -197,15 +226,15 @@ def _write(run: "Run", json_file: Path | None, html: Path | None, *, markdown: b
 
     if json_file:
         run.write(json_file)
+    if markdown:
+        click.echo(table.markdown(run), nl=False)
+    else:
+        table.show(run)
     if html:
         from efive.evaluation.report import write_report
 
         write_report(run, html)
         click.echo(f"efive: the report is {html}", err=True)
-    if markdown:
-        click.echo(table.markdown(run), nl=False)
-    else:
-        table.show(run)
 
 
 def _gate(run: "Run", requirements: "list[Requirement]") -> None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from efive.evaluation.monitoring import Drift, Report
     from efive.vectors import Floats
 
-_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+_FILE = click.Path(dir_okay=False, path_type=Path)
 
 
 @click.command("monitor")

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_ENCODER_OPTIONS = (
+_TASK_HELP = "Instruct models: what queries ask for, as a registry name or a sentence."
+_BEFORE_TASK = (
     click.option("--model", "-m", help="A stored model's name or a folder.  [default: the bundled model]"),
     click.option("--engine", type=click.Choice(["auto", "openvino", "torch"]), default="auto", show_default=True),
     click.option(
@@ -28,7 +29,8 @@ _ENCODER_OPTIONS = (
         show_default=True,
     ),
     click.option("--device", help="cpu, cuda, cuda:1, mps.  [default: the best that is there]"),
-    click.option("--task", help="Instruct models: what queries ask for, as a registry name or a sentence."),
+)
+_AFTER_TASK = (
     click.option("--max-tokens", type=click.IntRange(min=8), help="Input limit in tokens.  [default: the model's own]"),
     click.option("--threads", type=click.IntRange(min=1), help="Processors to use.  [default: all that we may use]"),
 )
@@ -36,7 +38,16 @@ _ENCODER_OPTIONS = (
 
 def encoder_options(function: F) -> F:
     """Add the options from which `load_encoder` makes an encoder."""
-    for option in reversed(_ENCODER_OPTIONS):
+    return _with_encoder(function, "--task")
+
+
+def encoder_options_beside_tasks(function: F) -> F:
+    """Add the same to a command whose tasks are what is measured: the task of instruct models is --instruct there."""
+    return _with_encoder(function, "--instruct")
+
+
+def _with_encoder(function: F, flag: str) -> F:
+    for option in reversed((*_BEFORE_TASK, click.option(flag, "task", help=_TASK_HELP), *_AFTER_TASK)):
         function = option(function)
     return function
 

@@ -12,7 +12,7 @@ from efive.evaluation.codes import short_pair
 from efive.evaluation.contamination import contamination
 from efive.evaluation.distributions import plane
 from efive.evaluation.quoted import quoted
-from efive.evaluation.results import SystemResult, TaskResult
+from efive.evaluation.results import MODEL, SystemResult, TaskResult
 from efive.evaluation.tasks import Bitext, Classification, Clustering, Reranking, Retrieval, Similarity, Task
 from efive.inputs import Role
 
@@ -26,6 +26,8 @@ _MAPPED = 1000
 """Texts on the map, about."""
 _LEAST = 20
 """Texts of a language, where there are so many."""
+WRONG = 100
+"""Translations of a task whose texts are kept: the first that were not found. There may be thousands."""
 _LONGEST = 400
 """Characters of a text on the map: what a text is about its beginning says."""
 
@@ -113,11 +115,18 @@ def _sample(task: Task, most: int) -> Iterator[tuple[str, str]]:
 
 def _texts(result: TaskResult, task: Task) -> dict[str, dict[str, str]]:
     names = {query for system in result.systems.values() for query in (*system.by_query, *system.best)}
+    if isinstance(task, Bitext):
+        names = set(wrong(result)[:WRONG])
     shown = {d for system in result.systems.values() for found in system.best.values() for d, _ in found}
     missed = {d for each in result.extras.get("relevant", {}).values() for d in each[:10]}
     queries = {name: clipped(text, _CLIPPED) for name, text in _queries(task) if name in names}
     documents = {name: clipped(text, _CLIPPED) for name, text in _documents(task) if name in shown | missed}
     return {"queries": queries, "documents": documents}
+
+
+def wrong(result: TaskResult) -> list[str]:
+    """Return the texts that the model did not get right."""
+    return [query for query, value in result.systems[MODEL].by_query.items() if value < 1]
 
 
 def _queries(task: Task) -> Iterable[tuple[str, str]]:

@@ -23,21 +23,22 @@ class Compared:
     name: str
     kind: str
     language: str
-    main: str
+    tested: str
+    """The measure that is compared: the main one, or what each query or text has of its own."""
     before: dict[str, float]
     after: dict[str, float]
     """Scores by measure, the same measures in both."""
     difference: Difference | None
-    """Of the main measure over queries; None where the measure is not a mean over queries."""
+    """Of the measure over queries; None where the runs hold no values of queries."""
     p: float | None
     """Corrected for the number of tasks."""
     changes: dict[str, float]
-    """Gain or loss of the main measure by query, worst loss first."""
+    """Gain or loss by query, worst loss first."""
 
     @property
     def gain(self) -> float:
-        """The difference of the main measure."""
-        return self.after[self.main] - self.before[self.main]
+        """The difference of the measure that is compared."""
+        return self.after[self.tested] - self.before[self.tested]
 
     @property
     def verdict(self) -> str:
@@ -116,12 +117,13 @@ def _compared(before: TaskResult, after: TaskResult, system: str, seed: int, res
     measures += sorted((first.scores.keys() & second.scores.keys()) - set(measures))
     if not measures:
         raise InputError(f"{name}: the runs share no measure")
-    difference, changes = _by_query(first, second, measures[0], before, seed, resamples)
+    tested = first.each if first.each == second.each and first.each in measures else measures[0]
+    difference, changes = _by_query(first, second, tested, before, seed, resamples)
     return Compared(
         before.name,
         before.kind,
         before.language,
-        measures[0],
+        tested,
         {measure: first.scores[measure] for measure in measures},
         {measure: second.scores[measure] for measure in measures},
         difference,
@@ -135,9 +137,9 @@ def _short(task: TaskResult) -> str:
 
 
 def _by_query(
-    first: SystemResult, second: SystemResult, main: str, task: TaskResult, seed: int, resamples: int
+    first: SystemResult, second: SystemResult, tested: str, task: TaskResult, seed: int, resamples: int
 ) -> tuple[Difference | None, dict[str, float]]:
-    if not first.by_query or not second.by_query:
+    if not first.by_query or not second.by_query or first.each != second.each:
         return None, {}
     if first.by_query.keys() != second.by_query.keys():
         raise InputError(
@@ -147,7 +149,7 @@ def _by_query(
     changes = {query: second.by_query[query] - first.by_query[query] for query in sorted(first.by_query)}
     ordered = dict(sorted(changes.items(), key=lambda item: item[1]))
     values = np.array(list(changes.values()), np.float64)
-    name = f"{task.name} {task.language} {main}"
+    name = f"{task.name} {task.language} {tested}"
     return paired_bootstrap(values, name=name, seed=seed, resamples=resamples), ordered
 
 

@@ -6,7 +6,7 @@ from rich.table import Table
 from rich.text import Text
 
 from efive.evaluation.compare import Compared, Comparison
-from efive.evaluation.table import NOTHING, number
+from efive.evaluation.grid import NOTHING, number
 
 HEAD = ("task", "A", "B", "B − A", "95 %", "p", "verdict", "+ / = / −")
 VERDICT = HEAD.index("verdict")
@@ -21,7 +21,7 @@ Row = tuple[str, ...]
 
 
 def sections(comparison: Comparison) -> dict[str, list[Row]]:
-    """Return rows with cells as in `HEAD`, a task each, by measure; what is its main one has the statistics."""
+    """Return rows with cells as in `HEAD`, a task each, by measure; the one that is tested has the statistics."""
     found: dict[str, list[Row]] = {}
     for task in comparison.tasks:
         for measure in task.before:
@@ -63,7 +63,7 @@ def title(task: Compared) -> str:
 def _row(task: Compared, measure: str) -> Row:
     before, after = task.before[measure], task.after[measure]
     figures = (title(task), number(before), number(after), f"{after - before:+.3f}")
-    return (*figures, *(_tested(task) if measure == task.main else ("",) * 4))
+    return (*figures, *(_tested(task) if measure == task.tested else ("",) * 4))
 
 
 def _tested(task: Compared) -> Row:

@@ -4,7 +4,7 @@ A model that has learnt languages as islands ranks any text of the query's langu
 (LAReQA, arXiv 2004.05484). Figures of single languages do not show that; a mixed pool does.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -86,6 +86,26 @@ def mixed_pool(
         return lambda first, end: np.asarray(asked[part, None] == written[None, first:end])
 
     mixed, alone = first_rows(queries, documents, k), first_rows(queries, documents, k, alike)
+    return pool_figures(mixed, alone, asked_in, written_in, relevant)
+
+
+def pool_figures(
+    mixed: Rows,
+    alone: Rows,
+    asked_in: Sequence[str],
+    written_in: Sequence[str],
+    relevant: Sequence[Collection[int]],
+) -> dict[str, Any]:
+    """Return the figures of `mixed_pool`.
+
+    Args:
+        mixed: (queries, k), what each query found in the whole pool, best first, -1 for nothing.
+        alone: (queries, k), what it found in its own language.
+        asked_in: the language of each query.
+        written_in: the language of each document.
+        relevant: for each query, its relevant documents.
+    """
+    asked, written = np.asarray(asked_in), np.asarray(written_in)
     own = [{row for row in rows if written[row] == language} for rows, language in zip(relevant, asked_in, strict=True)]
     share, recalls = _own_share(mixed, asked, written), (_recall(alone, own), _recall(mixed, own))
     languages = {}
@@ -94,7 +114,7 @@ def mixed_pool(
         figures = _preference(share[of_it], float((written == language).mean()))
         figures |= _drop(*(_mean(recall[of_it]) for recall in recalls))
         languages[language] = figures
-    return {"k": k, "languages": languages, "mean": _means(languages)}
+    return {"k": mixed.shape[1], "languages": languages, "mean": _means(languages)}
 
 
 def parallel_pool(vectors: Mapping[str, Floats], *, k: int = _DEPTH) -> dict[str, Any]:

@@ -16,8 +16,8 @@ from efive.evaluation.systems import measure_reranking, measure_retrieval
 from efive.evaluation.tasks import Bitext, Classification, Clustering, Reranking, Retrieval, Similarity, Task, kind_of
 from efive.inputs import Role
 
-_EACH = {"accuracy"}
-"""Measures that each text has a value of: 1 if it is right, 0 if not, or the share of draws."""
+EACH = "accuracy"
+"""What each text has of its own where texts are right or wrong: 1, 0, or the share of draws that were right."""
 
 
 def measure_task(task: Task, bench: Bench) -> TaskResult:
@@ -71,9 +71,9 @@ def _embedded(texts: Sequence[str], role: Role, what: str, bench: Bench) -> Vect
 
 
 def _probed(probed: Probed, main: str, data: dict[str, Any], extras: dict[str, Any] | None = None) -> Outcome:
-    rows = probed.by_row.tolist() if main in _EACH else []
-    by_query = {str(row): value for row, value in enumerate(rows)}
-    return Outcome({MODEL: SystemResult(probed.scores, by_query, note=probed.note)}, data, extras or {})
+    by_query = {str(row): value for row, value in enumerate(probed.by_row.tolist())}
+    each = EACH if by_query and main != EACH else ""
+    return Outcome({MODEL: SystemResult(probed.scores, by_query, note=probed.note, each=each)}, data, extras or {})
 
 
 def _bitext(task: Bitext, bench: Bench, roles: tuple[Role, Role]) -> Outcome:

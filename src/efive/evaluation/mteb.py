@@ -69,7 +69,7 @@ def instruction_of(kind: str, name: str, own: str) -> str:
         name: of the task; its variants (`NanoSciFactRetrieval`, `STS22.v2`) are told the same.
         own: mteb's instruction for it, which stands where E5's makers gave none.
     """
-    bare = _VARIANT.sub("", name)
+    bare = bare_name(name)
     names = [name, "CQADupstackRetrieval" if _FORUM.match(name) else "", bare, f"{bare}Retrieval"]
     known = next((TASKS[each] for each in names if each in TASKS), "")
     if known or kind in _TYPE_TASKS:
@@ -189,16 +189,22 @@ def run_mteb(
 
     Raises:
         DependencyError: if mteb is not installed.
-        InputError: for a name that mteb does not know, data that is not public, or a policy that does not exist.
+        InputError: for a name that mteb does not know, data that is not here or not public, or a policy that does not
+            exist.
     """
     model = MtebEncoder(encoder, policy, name)
     mteb = imported("mteb")
     cache = mteb.ResultCache(Path(output_folder))
     results: list[TaskResult] = []
-    for task in list(_tasks(mteb, names_or_tasks)):
-        measured = mteb.evaluate(
-            model, task, cache=cache, encode_kwargs={"batch_size": batch}, co2_tracker=False, show_progress_bar=False
-        )
+    options = {"encode_kwargs": {"batch_size": batch}, "co2_tracker": False, "show_progress_bar": False}
+    for task in open_mteb(names_or_tasks):
+        try:
+            measured = mteb.evaluate(model, task, cache=cache, **options)
+        except (ConnectionError, FileNotFoundError) as error:  # so datasets and huggingface_hub say it
+            raise InputError(
+                f"{task.metadata.name}: its data is not on this machine ({error}); "
+                f"`efive evaluate --mteb {task.metadata.name} --download` fetches it, where there is a network"
+            ) from None
         if measured.exceptions:  # of data that is not public, mteb raises nothing
             raise InputError(f"{task.metadata.name} was not measured: {measured.exceptions[0].exception}")
         for found in measured.task_results:
@@ -216,6 +222,27 @@ def imported(module: str) -> Any:  # noqa: ANN401 - mteb's types would be checke
         return import_module(module)
     except ModuleNotFoundError as error:
         raise DependencyError(f"mteb's tasks need mteb ({error}): pip install 'efive[mteb]'") from None
+
+
+def open_mteb(names_or_tasks: Sequence[Any]) -> list[Any]:
+    """Return mteb's task objects of tasks and benchmarks, each task once; no data is read yet.
+
+    Raises:
+        DependencyError: if mteb is not installed.
+        InputError: for a name that mteb does not know.
+    """
+    tasks = list(_tasks(imported("mteb"), names_or_tasks))
+    return list({task.metadata.name: task for task in tasks}.values())
+
+
+def bare_name(name: str) -> str:
+    """Return what a task's data is called, without what names its variant (`NanoSciFactRetrieval`, `STS22.v2`)."""
+    return _VARIANT.sub("", name)
+
+
+def kind_of(metadata: Any) -> str:  # noqa: ANN401
+    """Return the kind of a task by our names, or mteb's in lower case."""
+    return _KINDS.get(metadata.type, str(metadata.type).lower())
 
 
 def _tasks(mteb: Any, names_or_tasks: Sequence[Any]) -> Iterator[Any]:  # noqa: ANN401
@@ -243,7 +270,7 @@ def _results(found: Any, metadata: Any, model: MtebEncoder, policy: str) -> Iter
         parts = [metadata.name, "" if subset == "default" else subset, split if len(found.scores) > 1 else ""]
         yield TaskResult(
             name="/".join(part for part in parts if part),
-            kind=_KINDS.get(metadata.type, str(metadata.type).lower()),
+            kind=kind_of(metadata),
             language="-".join(dict.fromkeys(code.split("-")[0] for code in entry["languages"])),
             measures=list(scores),
             protocol=_protocol(found.mteb_version, policy, model.instruction(metadata) if model.instruct else None),

@@ -26,7 +26,7 @@ class Probed:
 
     scores: dict[str, float]
     by_row: npt.NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
-    """The main measure of each text, where it has one of its own."""
+    """The accuracy of each text, where there is such a thing."""
     note: str = ""
 
 

@@ -13,9 +13,11 @@ from typing import Any
 from markupsafe import Markup
 
 from efive.evaluation import charts
+from efive.evaluation.beside import WRONG, wrong
+from efive.evaluation.grid import number
 from efive.evaluation.pages import render, write
 from efive.evaluation.results import MODEL, Run, SystemResult, TaskResult
-from efive.evaluation.table import grids, number, summary, systems_of
+from efive.evaluation.table import grids, summary, systems_of
 
 _SHOWN = 10
 """Documents of a query."""
@@ -50,6 +52,7 @@ class Section:
     task: TaskResult
     charts: tuple[Markup, ...]
     facts: tuple[tuple[str, object], ...]
+    heading: str
     queries: tuple[Asked, ...]
     rankings: dict[str, Any]
 
@@ -72,6 +75,7 @@ def report(run: Run) -> str:
             "run": run,
             "summary": summary(run),
             "grids": grids(run),
+            "notes": run.extras.get("notes", ()),
             "bars": list(_bars(run)),
             "map": _map(run.extras),
             "sections": [_section(task) for task in run.tasks],
@@ -105,8 +109,20 @@ def _section(task: TaskResult) -> Section:
     extras = {name: value for name, value in task.extras.items() if name not in _DRAWN}
     facts = [*task.data.items(), *task.cost.items(), *_numbers("", extras)]
     queries = queries_of(task)
+    heading = _heading(task, len(queries))
+    if task.kind == "bitext":
+        first = set(wrong(task)[:WRONG])
+        queries = [query for query in queries if query.id in first]
     lists = {query.id: [("", query.found), (_MISSED, query.missed)] for query in queries}
-    return Section(task, tuple(_charts(task)), tuple(facts), tuple(queries), rankings(task, lists))
+    return Section(task, tuple(_charts(task)), tuple(facts), heading, tuple(queries), rankings(task, lists))
+
+
+def _heading(task: TaskResult, queries: int) -> str:
+    if task.kind == "bitext":
+        missed = len(wrong(task))
+        return f"{missed:,} of {queries:,} translations were not found" + (f", the first {WRONG}" * (missed > WRONG))
+    measure = task.systems[MODEL].each if MODEL in task.systems else ""
+    return f"{queries} queries, by {measure or task.measures[0]}, worst first"
 
 
 def rankings(task: TaskResult, lists: Mapping[str, Sequence[tuple[str, Ranking]]]) -> dict[str, Any]:

@@ -22,11 +22,13 @@ class SystemResult:
     scores: Scores
     """By measure."""
     by_query: dict[str, float] = field(default_factory=dict)
-    """The main measure of each query or text, where it has one of its own."""
+    """The main measure of each query or text, where it has one of its own; else what `each` names."""
     best: dict[str, list[tuple[str, float]]] = field(default_factory=dict)
     """The first documents of each query with their scores, best first."""
     note: str = ""
     """How it was set, such as the weights of a tuned hybrid and on what they were tuned."""
+    each: str = ""
+    """The measure that `by_query` has, where it is not the main one: a sentence has an accuracy and no F1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +92,8 @@ class Run:
     failed: list[Failure] = field(default_factory=list)
     """Tasks that could not be measured; the others went on."""
     extras: dict[str, Any] = field(default_factory=dict)
-    """What is of the run and of no task, by name: `map`, a sample of all texts on a plane."""
+    """What is of the run and of no task, by name: `languages` (gaps between them, shared pools), `map` (a sample of all
+    texts on a plane), `notes` (what is missing beside the figures, and why)."""
     format: int = FORMAT
 
     def write(self, path: Path) -> None:

@@ -14,12 +14,13 @@ from efive import __version__
 from efive.encoder import Encoder
 from efive.engines.hardware import detect
 from efive.errors import DependencyError, EfiveError
+from efive.evaluation.across import across_languages
 from efive.evaluation.cache import EmbeddingCache, Watch, unwatched
 from efive.evaluation.corpus import Shape
 from efive.evaluation.measuring import measure_task
 from efive.evaluation.results import Failure, Run, TaskResult
 from efive.evaluation.settings import Bench, Settings
-from efive.evaluation.tasks import Task, kind_of
+from efive.evaluation.tasks import Retrieval, Task, kind_of
 
 __all__ = ["Settings", "evaluate"]
 
@@ -63,6 +64,7 @@ def evaluate(
     asked = settings or Settings()
     results: list[TaskResult] = []
     failed: list[Failure] = []
+    kept: list[Retrieval] = []
     created = datetime.now(UTC).isoformat(timespec="seconds")
     with ExitStack() as stack:
         stack.enter_context(_threads(asked.threads))
@@ -78,7 +80,10 @@ def evaluate(
                 told(failed[-1])
             else:
                 results.append(result)
+                kept += [task] if isinstance(task, Retrieval) else []
                 told(result)
+        watch = _naming(watch, "one pool")
+        extras = _across(results, kept, Bench(EmbeddingCache(folder, encoder, watch), shape, asked, watch))
     return Run(
         model=_model(encoder, shape, asked),
         machine=_machine(),
@@ -88,7 +93,22 @@ def evaluate(
         created=created,
         tasks=results,
         failed=failed,
+        extras=extras,
     )
+
+
+def _across(results: list[TaskResult], tasks: list[Retrieval], bench: Bench) -> dict[str, Any]:
+    """Return the run's extras: what it says across languages, or a note why it does not."""
+    try:
+        found = across_languages(results, tasks, bench)
+    except Exception as error:  # what was measured must not be lost by what is drawn from it
+        return {"notes": [f"languages were not compared: {reason_of(error)}"]}
+    return {"languages": found} if found else {}
+
+
+def reason_of(error: Exception) -> str:
+    """Return what was wrong, for people; of what efive did not foresee its kind too."""
+    return str(error) if isinstance(error, EfiveError) else f"{type(error).__name__}: {error}"
 
 
 def _naming(watch: Watch, name: str) -> Watch:
@@ -99,8 +119,7 @@ def _naming(watch: Watch, name: str) -> Watch:
 
 
 def _failure(task: Task, error: Exception) -> Failure:
-    reason = str(error) if isinstance(error, EfiveError) else f"{type(error).__name__}: {error}"
-    return Failure(task.about.name, kind_of(task), task.about.language, reason)
+    return Failure(task.about.name, kind_of(task), task.about.language, reason_of(error))
 
 
 @contextmanager

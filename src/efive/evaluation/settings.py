@@ -38,6 +38,8 @@ class Settings:
     """BM25's queries do without terms that more than this share of the documents has; 1 keeps all."""
     distributions: bool = True
     """Whether scores and hubness are looked at."""
+    pooled: int = 300
+    """Queries of each language that are asked where a set's languages are searched in one pool; 0 leaves it out."""
     model: str = ""
     """What the model is called."""
     command: str = ""

@@ -86,7 +86,7 @@ def _sections(comparison: Comparison, before: Run, after: Run) -> Iterator[Secti
         shown = rankings(tasks[0], lists)
         shown["texts"] = rankings(tasks[1], lists)["texts"] | shown["texts"]
         same = len(compared.changes) - len(pairs)
-        yield Section(title(compared), compared.main, same, tuple(pairs), shown)
+        yield Section(title(compared), compared.tested, same, tuple(pairs), shown)
 
 
 def _task(run: Run, compared: Compared) -> TaskResult:

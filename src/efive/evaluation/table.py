@@ -6,48 +6,19 @@ alone, the measures do. Published figures are rows of their own, marked as quote
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Literal
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from efive.evaluation.grid import Grid, Row, number
+from efive.evaluation.language_grids import language_grids
 from efive.evaluation.results import MODEL, Run, TaskResult
 
 _FIRST = ("bm25", MODEL)
 _SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
-NOTHING = "–"
 _LOOKS = {"measured": "", "quoted": "dim italic", "mean": "bold", "heading": "bold cyan"}
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One line of a grid."""
-
-    label: str
-    cells: tuple[str, ...]
-    marks: str = ""
-    """Superscript numbers of its footnotes."""
-    language: str = ""
-    """`quoted` for published figures."""
-    best: frozenset[int] = frozenset()
-    """Which cells hold the best of several measured values."""
-    look: Literal["measured", "quoted", "mean", "heading"] = "measured"
-
-
-@dataclass(frozen=True, slots=True)
-class Grid:
-    """The tasks of one kind."""
-
-    title: str
-    columns: tuple[str, ...]
-    rows: tuple[Row, ...]
-    remarks: tuple[str, ...]
-    """What holds for every task."""
-    notes: tuple[str, ...]
-    """Footnotes, the first is number 1."""
 
 
 class _Notes:
@@ -92,22 +63,17 @@ def _merged(texts: Sequence[str]) -> str:
 
 
 def grids(run: Run) -> list[Grid]:
-    """Return one grid for each kind of task, kinds and tasks in the order of the run."""
+    """Return one grid for each kind of task, kinds and tasks in the order of the run, then those across languages."""
     kinds: dict[str, list[TaskResult]] = {}
     for task in run.tasks:
         kinds.setdefault(task.kind, []).append(task)
-    return [_grid(kind, tasks) for kind, tasks in kinds.items()]
+    return [_grid(kind, tasks) for kind, tasks in kinds.items()] + language_grids(run)
 
 
 def systems_of(tasks: Sequence[TaskResult]) -> list[str]:
     """Return the systems of some tasks: BM25 and the model first, then the others in the order they come."""
     present = dict.fromkeys(name for task in tasks for name in task.systems)
     return [name for name in _FIRST if name in present] + [name for name in present if name not in _FIRST]
-
-
-def number(value: float | None) -> str:
-    """Return a score with three decimals, or a dash where there is none."""
-    return NOTHING if value is None or math.isnan(value) else f"{value:.3f}"
 
 
 def summary(run: Run) -> list[str]:
@@ -130,7 +96,8 @@ def summary(run: Run) -> list[str]:
 def markdown(run: Run) -> str:
     """Return all grids as Markdown; the best value of a row is bold, quoted rows are italic."""
     failed = [f"Not measured: {_escaped(each.name)}: {_escaped(each.reason)}  " for each in run.failed]
-    return "\n".join([*(_markdown(grid) for grid in grids(run)), *failed])
+    notes = [f"Note: {_escaped(text)}  " for text in run.extras.get("notes", ())]
+    return "\n".join([*(_markdown(grid) for grid in grids(run)), *failed, *notes])
 
 
 def show(run: Run, console: Console | None = None) -> None:
@@ -145,6 +112,8 @@ def show(run: Run, console: Console | None = None) -> None:
         console.print()
     for failure in run.failed:
         console.print(Text(f"not measured: {failure.name}: {failure.reason}", style="red"))
+    for text in run.extras.get("notes", ()):
+        console.print(Text(f"note: {text}", style="yellow"))
     for line in summary(run):
         console.print(Text(line, style="dim"))
 

@@ -190,6 +190,11 @@ def language_of(name: str) -> str:
     return known(name).language
 
 
+def code_of(word: str) -> str:
+    """Return the code of a language that goes by its English name in published sets; any other word as it is."""
+    return _NAMES.get(word.lower(), word.lower())
+
+
 def joined_languages(*codes: str) -> str:
     """Return the languages of two sides, one if they are the same, none if one is not known."""
     bare = [base(code) for code in codes]
