@@ -56,7 +56,7 @@ def test_a_folder_is_measured_shown_and_written(measure, tmp_path):
     assert task.extras["recall"]["bm25"][0] == 1
     assert run.extras["map"]["labels"] == ["en"] * len(ANIMALS)
     assert task.contamination
-    assert run.command.startswith("efive ")
+    assert run.command.startswith("efive")
     assert "where is the cat?" in (tmp_path / "run.html").read_text()
 
 
