@@ -1,7 +1,7 @@
 """Encoder: texts with a role in, vectors of a named space out."""
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,7 +17,7 @@ from efive.engines.hardware import Hardware, available_cpus, detect
 from efive.errors import InputError, ModelFileError, NonFiniteError
 from efive.inputs import INSTRUCT_TEMPLATE, Overflow, Prompts, Role, TokenUsage, parse_overflow, parse_role
 from efive.models import checkpoint as checkpoints
-from efive.models.architecture import Kind
+from efive.models.architecture import Architecture, Kind
 from efive.models.checkpoint import Checkpoint
 from efive.models.digests import of_checkpoint
 from efive.models.store import ModelStore
@@ -50,6 +50,10 @@ class Embeddings:
         return len(self.vectors)
 
 
+Start = Callable[[Checkpoint, select.Choice, Hardware, int], Engine]
+"""Starts the chosen engine on a checkpoint, with so many threads."""
+
+
 class EmbedOptions(TypedDict, total=False):
     """Options of `embed`, `embed_queries`, `embed_passages` and `stream`."""
 
@@ -78,7 +82,7 @@ class Encoder:
         self._preparer = Preparer(tokenizer, checkpoint.prompts, checkpoint.max_tokens)
 
     @classmethod
-    def load(
+    def load(  # noqa: PLR0913 - options, each by its name
         cls,
         model: str | Path | None = None,
         *,
@@ -88,6 +92,7 @@ class Encoder:
         task: str | None = None,
         max_tokens: int | None = None,
         threads: int | None = None,
+        start: Start = select.start,
     ) -> Self:
         """Load a model from this machine. Nothing is downloaded: `efive models pull` does that.
 
@@ -99,6 +104,7 @@ class Encoder:
             task: for instruct models, a task of the registry or a sentence that says what queries ask for.
             max_tokens: input limit in tokens, prefix and special tokens included; None is the model's own (512).
             threads: processors to use; None is all that this process may use.
+            start: starts the engine; a server's engines run in processes of their own.
 
         Raises:
             ModelNotFoundError: if the model is not here.
@@ -121,7 +127,7 @@ class Encoder:
         # A vocabulary of 250,000 pieces takes as long to read as a graph to compile: do both at once.
         with ThreadPoolExecutor(1) as aside:
             reading = aside.submit(_load_tokenizer, checkpoint)
-            started = select.start(checkpoint, choice, hardware, setup.threads)
+            started = start(checkpoint, choice, hardware, setup.threads)
             tokenizer = reading.result()
         encoder = cls(checkpoint, tokenizer, started, setup)
         if choice.precision is Precision.INT8:
@@ -235,14 +241,48 @@ class Encoder:
         notices = Notices()
 
         def prepare(block: pipeline.Block) -> Prepared:
-            return self._preparer.prepare(block.texts, request, block.first, notices)
+            return self.prepare(block.texts, request, block.first, notices)
 
         incoming = pipeline.blocks(texts, pipeline.block_size(self._engine))
-        for prepared, pooled in pipeline.run(self._engine, incoming, prepare, self._pad_id, done):
-            yield Embeddings(self._finish(prepared, pooled), prepared.usage, prepared.spans, self.space)
+        for prepared, pooled in pipeline.run(self._engine, incoming, prepare, self.pad_id, done):
+            yield self.finish(prepared, pooled)
+
+    def prepare(
+        self, texts: Sequence[object], request: Request, first: int = 0, notices: Notices | None = None
+    ) -> Prepared:
+        """Return the token ids of texts, for callers that feed an engine themselves; `finish` takes its vectors.
+
+        Raises:
+            InputError: as `embed`; texts count from `first`.
+        """
+        return self._preparer.prepare(texts, request, first, notices or Notices())
+
+    def finish(self, prepared: Prepared, pooled: Floats) -> Embeddings:
+        """Return what `embed` returns, from an engine's vectors (rows, dimension), which may be written to.
+
+        Raises:
+            NonFiniteError: if a vector is NaN or infinite even in fp32.
+        """
+        return Embeddings(self._finish(prepared, pooled), prepared.usage, prepared.spans, self.space)
 
     @property
-    def _pad_id(self) -> int:
+    def tokenizer(self) -> TextTokenizer:
+        """The model's tokenizer."""
+        return self._preparer.tokenizer
+
+    @property
+    def folder(self) -> Path:
+        """Where the model's files are."""
+        return self._checkpoint.folder
+
+    @property
+    def architecture(self) -> Architecture:
+        """The sizes of the network."""
+        return self._checkpoint.architecture
+
+    @property
+    def pad_id(self) -> int:
+        """The id that fills rows up."""
         # Padding is masked everywhere; the tokenizer's id is the one that the model was trained with.
         known = self._preparer.tokenizer.pad_id
         return self._checkpoint.architecture.pad_id if known is None else known
@@ -251,7 +291,7 @@ class Encoder:
         """Normalise; compute again in fp32 what is not finite."""
         bad = np.flatnonzero(~np.isfinite(pooled).all(axis=1))
         for row in bad:
-            ids, lengths = pad([prepared.rows[row]], self._pad_id)
+            ids, lengths = pad([prepared.rows[row]], self.pad_id)
             pooled[row] = self._exact_engine().embed(TokenBatch(ids, lengths))[0]
             if not np.isfinite(pooled[row]).all():
                 index = prepared.spans[row].input

@@ -17,6 +17,15 @@ EfiveError
 │   ├── CollectionNotFoundError  collection_not_found  there is no collection of that name
 │   ├── CollectionBusyError    collection_busy      another process is writing to it
 │   └── StoreError             store                its files cannot be read or written: damaged, disk full
+├── DeploymentError            deployment           a model cannot be deployed, or its deployment not used, as asked
+│   ├── NotReadyError          not_ready            it is starting, stopping, stopped or has failed
+│   ├── OverloadedError        overloaded           its queue is full; `retry_after` says when to try again
+│   ├── DeadlineError          deadline             the answer would have come too late
+│   └── EngineCrashedError     engine_crashed       the process of an engine ended in the middle of its work
+├── AccessError                access               a request is not allowed
+│   ├── UnauthenticatedError   unauthenticated      it carries no key, or one that is not known
+│   ├── ForbiddenError         forbidden            its key is not for this
+│   └── RateLimitError         rate_limited         its key has used up its share; `retry_after` says until when
 ├── SpaceMismatchError         space_mismatch       vectors of two spaces were about to be mixed
 └── DependencyError            missing_dependency   an optional package is not installed
 
@@ -139,6 +148,68 @@ class StoreError(CollectionError):
     """The files of a collection cannot be read or written: they are damaged, or the disk is full."""
 
     code = "store"
+
+
+class DeploymentError(EfiveError):
+    """A model cannot be deployed, or its deployment not be used, as asked."""
+
+    code = "deployment"
+
+
+class NotReadyError(DeploymentError):
+    """A deployment answers no requests: it is starting, stopping, stopped or has failed."""
+
+    code = "not_ready"
+
+
+class OverloadedError(DeploymentError):
+    """A deployment's queue is full; `retry_after` is a good time to wait, in seconds."""
+
+    code = "overloaded"
+
+    def __init__(self, message: str, *, retry_after: float) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class DeadlineError(DeploymentError):
+    """The answer would have come too late, and nobody waits for it any more."""
+
+    code = "deadline"
+
+
+class EngineCrashedError(DeploymentError):
+    """The process of an engine ended in the middle of its work."""
+
+    code = "engine_crashed"
+
+
+class AccessError(EfiveError):
+    """A request is not allowed."""
+
+    code = "access"
+
+
+class UnauthenticatedError(AccessError):
+    """A request carries no key, or one that is not known."""
+
+    code = "unauthenticated"
+
+
+class ForbiddenError(AccessError):
+    """A key is not for what was asked."""
+
+    code = "forbidden"
+
+
+class RateLimitError(AccessError):
+    """A key has used up its share; `retry_after` is until when, in seconds."""
+
+    code = "rate_limited"
+
+    def __init__(self, message: str, *, retry_after: float) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class SpaceMismatchError(EfiveError):

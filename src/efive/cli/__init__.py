@@ -15,6 +15,7 @@ _COMMANDS = {
     "search": ("search", "Ask a collection."),
     "collections": ("collections", "List, look into, tidy, export and remove collections."),
     "migrate": ("migrate", "Embed a collection with another model."),
+    "serve": ("serve", "Serve models over HTTP to the clients that people have."),
     "mcp": ("mcp", "Offer search to language models (MCP)."),
     "embed": ("embed", "Turn texts into vectors."),
     "similarity": ("similarity", "Compare texts with each other."),

@@ -1,0 +1,163 @@
+"""All deployments of a server: started, changed and stopped while others run, and remembered."""
+
+import asyncio
+import contextlib
+from collections.abc import Iterator
+
+import msgspec
+
+from efive.deployments import catalog, settings
+from efive.deployments.deployment import Deployment, Phase
+from efive.deployments.settings import Settings
+from efive.deployments.state import State
+from efive.errors import DeploymentError, EfiveError, ModelNotFoundError
+from efive.inputs import Role
+from efive.models.store import ModelStore
+
+_KIND = "deployment"
+
+
+class Record(msgspec.Struct, frozen=True):
+    """What is kept of a deployment."""
+
+    settings: Settings
+    running: bool = True
+    """Whether it is to be started with the server."""
+
+
+class Deployments:
+    """Deployments by name. Used on the event loop."""
+
+    def __init__(self, store: ModelStore, state: State) -> None:
+        self._store = store
+        self._state = state
+        self._all: dict[str, Deployment] = {}
+        self._running: dict[str, asyncio.Task[None]] = {}
+
+    def __iter__(self) -> Iterator[Deployment]:
+        return iter(tuple(self._all.values()))
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    def get(self, name: str) -> Deployment:
+        """Return a deployment by exactly its name.
+
+        Raises:
+            ModelNotFoundError: if there is none.
+        """
+        if name not in self._all:
+            raise ModelNotFoundError(f"there is no deployment {name!r}")
+        return self._all[name]
+
+    def find(self, name: str) -> tuple[Deployment, Role | None]:
+        """Return the deployment that a client means by `name`, and the role if the name says one.
+
+        Raises:
+            ModelNotFoundError: with the command that would bring the model.
+        """
+        plain, role = catalog.split_role(name)
+        known = {each.name: each.settings.model for each in self}
+        return self._all[catalog.find(plain, known)], role
+
+    def restore(self) -> list[str]:
+        """Make the deployments known that the state remembers; return the names of those to start."""
+        records = self._state.all(_KIND, Record)
+        for name, record in records.items():
+            self._all.setdefault(name, Deployment(record.settings))
+        return [name for name, record in records.items() if record.running]
+
+    def create(self, wanted: Settings, *, keep: bool = True) -> Deployment:
+        """Make a deployment known, in place of a stopped one of its name; `start` starts it.
+
+        Args:
+            wanted: what it is to be.
+            keep: whether the state remembers it.
+
+        Raises:
+            InputError: if the settings cannot be.
+            ModelNotFoundError: if the model is not on this machine.
+            DeploymentError: if one of that name is at work.
+        """
+        settings.check(wanted)
+        self._store.resolve(wanted.model)
+        present = self._all.get(wanted.name)
+        if present is not None and present.phase not in {Phase.STOPPED, Phase.FAILED}:
+            raise DeploymentError(f"{wanted.name} is {present.phase} already; stop it first, or choose another name")
+        deployment = self._all[wanted.name] = Deployment(wanted)
+        if keep:
+            self._state.put(_KIND, wanted.name, Record(wanted, running=False))
+        return deployment
+
+    async def start(self, name: str) -> Deployment:
+        """Start a deployment and wait until it is ready; one that is ready stays as it is.
+
+        Raises:
+            EfiveError: why it cannot be started.
+        """
+        deployment = self.get(name)
+        if deployment.phase is Phase.READY:
+            return deployment
+        if name not in self._running:
+            self._running[name] = asyncio.ensure_future(self._start(deployment))
+            self._running[name].add_done_callback(lambda _: self._running.pop(name, None))
+        await asyncio.shield(self._running[name])
+        return deployment
+
+    async def _start(self, deployment: Deployment) -> None:
+        folder = self._store.resolve(deployment.settings.model)
+        await deployment.start(folder)
+        self._remember(deployment, running=True)
+
+    def start_soon(self, name: str) -> Deployment:
+        """Start a deployment without waiting; its phase and reason tell what became of it."""
+        deployment = self.get(name)
+
+        async def run() -> None:
+            with contextlib.suppress(EfiveError):  # the deployment knows
+                await self.start(name)
+
+        task = asyncio.ensure_future(run())
+        self._running.setdefault(f"{name} soon", task)
+        task.add_done_callback(lambda _: self._running.pop(f"{name} soon", None))
+        return deployment
+
+    async def update(self, name: str, wanted: Settings) -> Deployment:
+        """Change a deployment that may be running: its allocations, limits and priority.
+
+        Raises:
+            InputError: if the settings cannot be.
+            DeploymentError: if another model, engine or precision is asked for.
+        """
+        deployment = self.get(name)
+        fixed = ("name", "model", "engine", "precision", "device", "task", "max_tokens", "threads")
+        for field in fixed:
+            if getattr(settings.check(wanted), field) != getattr(deployment.settings, field):
+                raise DeploymentError(f"{field} cannot change while {name} exists; delete it and make another one")
+        await deployment.update(wanted)
+        self._remember(deployment, running=deployment.phase in {Phase.READY, Phase.STARTING})
+        return deployment
+
+    async def stop(self, name: str, *, drain: bool = True) -> Deployment:
+        """Stop a deployment; the server's next start leaves it stopped."""
+        deployment = self.get(name)
+        self._remember(deployment, running=False)
+        await deployment.stop(drain=drain)
+        return deployment
+
+    async def delete(self, name: str) -> None:
+        """Stop a deployment and forget it."""
+        await self.stop(name)
+        self._state.remove(_KIND, name)
+        self._all.pop(name, None)
+
+    async def close(self) -> None:
+        """Drain and stop everything; what ran is started again with the server."""
+        for task in tuple(self._running.values()):
+            task.cancel()
+        await asyncio.gather(*self._running.values(), return_exceptions=True)
+        await asyncio.gather(*(deployment.stop() for deployment in self))
+
+    def _remember(self, deployment: Deployment, *, running: bool) -> None:
+        if self._state.get(_KIND, deployment.name, Record) is not None:
+            self._state.put(_KIND, deployment.name, Record(deployment.settings, running))

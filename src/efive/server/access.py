@@ -1,0 +1,201 @@
+"""Who may do what: keys, their scopes and their share of the work."""
+
+import hashlib
+import secrets
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+import msgspec
+
+from efive.deployments.state import State
+from efive.errors import ForbiddenError, InputError, RateLimitError, UnauthenticatedError
+
+_KIND = "key"
+_PREFIX = "e5k_"
+_MINUTE = 60.0
+
+
+class Scope(StrEnum):
+    """What a key is for. `manage` includes the others, `search` includes `embed`."""
+
+    EMBED = "embed"
+    SEARCH = "search"
+    MANAGE = "manage"
+
+
+_GRANTS = {
+    Scope.EMBED: {Scope.EMBED},
+    Scope.SEARCH: {Scope.EMBED, Scope.SEARCH},
+    Scope.MANAGE: set(Scope),
+}
+
+
+class Key(msgspec.Struct, frozen=True, kw_only=True):
+    """What is kept of a key. The key itself is shown once, when it is made, and never kept."""
+
+    id: str
+    name: str
+    digest: str
+    """SHA-256 of the key, which is 256 random bits: nothing slower is needed against guessing."""
+    scopes: tuple[Scope, ...]
+    created: float
+    """Seconds since 1970."""
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks."""
+
+    key: str
+    """The key's id; empty where no keys are in use."""
+    scopes: frozenset[Scope]
+
+
+ANYBODY = Caller("", frozenset(Scope))
+"""Where there are no keys, everybody may do everything: the server then listens on this machine only."""
+
+
+@dataclass(slots=True)
+class _Bucket:
+    """Takes `rate` a minute, and at most a minute's worth at once."""
+
+    rate: int
+    level: float
+    at: float
+
+    def take(self, amount: int) -> float:
+        """Take `amount` and return 0, or return the seconds until it is there."""
+        now = time.monotonic()
+        self.level = min(self.rate, self.level + (now - self.at) * self.rate / _MINUTE)
+        self.at = now
+        if self.level <= 0:
+            return (1 - self.level) * _MINUTE / self.rate
+        self.level -= amount  # may go below nothing: what is large is allowed once, and waited for afterwards
+        return 0.0
+
+
+class Access:
+    """The server's keys. Without any, everybody is `ANYBODY`."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self._keys = {key.digest: key for key in state.all(_KIND, Key).values()}
+        self._requests: dict[str, _Bucket] = {}
+        self._tokens: dict[str, _Bucket] = {}
+
+    @property
+    def required(self) -> bool:
+        """Whether requests need a key."""
+        return bool(self._keys)
+
+    def keys(self) -> list[Key]:
+        """Return the keys, oldest first."""
+        return sorted(self._keys.values(), key=lambda key: key.created)
+
+    def create(
+        self,
+        name: str,
+        scopes: Iterable[Scope | str],
+        *,
+        requests_per_minute: int | None = None,
+        tokens_per_minute: int | None = None,
+        secret: str | None = None,
+    ) -> tuple[Key, str]:
+        """Make a key; return what is kept, and the key itself, which cannot be seen again.
+
+        Args:
+            name: for people.
+            scopes: what it is for.
+            requests_per_minute: None for any number.
+            tokens_per_minute: None for any number.
+            secret: a key that exists already, such as the one that clients are configured with.
+
+        Raises:
+            InputError: for a scope that does not exist, or a rate below 1.
+        """
+        try:
+            granted = tuple(sorted({Scope(scope) for scope in scopes}))
+        except ValueError as error:
+            raise InputError(f"{error}; the scopes are {', '.join(Scope)}") from None
+        if not granted:
+            raise InputError(f"a key needs a scope: {', '.join(Scope)}")
+        for rate in (requests_per_minute, tokens_per_minute):
+            if rate is not None and rate < 1:
+                raise InputError(f"a rate of {rate} a minute lets nothing through; leave it out for any number")
+        secret = secret or _PREFIX + secrets.token_urlsafe(32)
+        key = Key(
+            id=secrets.token_hex(6),
+            name=name,
+            digest=_digest(secret),
+            scopes=granted,
+            created=time.time(),
+            requests_per_minute=requests_per_minute,
+            tokens_per_minute=tokens_per_minute,
+        )
+        self._state.put(_KIND, key.id, key)
+        self._keys[key.digest] = key
+        return key, secret
+
+    def revoke(self, id_: str) -> bool:
+        """Forget a key; say whether it was there."""
+        found = [digest for digest, key in self._keys.items() if key.id == id_]
+        for digest in found:
+            del self._keys[digest]
+        self._state.remove(_KIND, id_)
+        return bool(found)
+
+    def admit(self, headers: Mapping[str, str], scope: Scope) -> Caller:
+        """Return who sends a request with these headers, if he may do what needs `scope`.
+
+        Raises:
+            UnauthenticatedError: without a key, or with one that is not known.
+            ForbiddenError: if the key is not for this.
+            RateLimitError: if it has asked too often.
+        """
+        if not self.required:
+            return ANYBODY
+        given = presented(headers)
+        if given is None:
+            raise UnauthenticatedError("this server needs an API key, and the request has none")
+        key = self._keys.get(_digest(given))
+        if key is None:
+            raise UnauthenticatedError("the API key is not known to this server")
+        granted = frozenset[Scope]().union(*(_GRANTS[each] for each in key.scopes))
+        if scope not in granted:
+            raise ForbiddenError(f"the key {key.name!r} is for {', '.join(key.scopes)}; this needs {scope}")
+        _take(self._requests, key.id, key.requests_per_minute, 1, "requests")
+        return Caller(key.id, granted)
+
+    def charge(self, caller: Caller, tokens: int) -> None:
+        """Count `tokens` against a caller's share.
+
+        Raises:
+            RateLimitError: if it is used up.
+        """
+        key = next((key for key in self._keys.values() if key.id == caller.key), None)
+        if key is not None:
+            _take(self._tokens, key.id, key.tokens_per_minute, tokens, "tokens")
+
+
+def _take(buckets: dict[str, _Bucket], id_: str, rate: int | None, amount: int, what: str) -> None:
+    if rate is None:
+        return
+    bucket = buckets.setdefault(id_, _Bucket(rate, rate, time.monotonic()))
+    if wait := bucket.take(amount):
+        raise RateLimitError(f"this key may have {rate} {what} a minute; try again in {wait:.1f} s", retry_after=wait)
+
+
+def presented(headers: Mapping[str, str]) -> str | None:
+    """Return the key that a request carries in any of the protocols' headers, or None."""
+    scheme, _, value = headers.get("authorization", "").partition(" ")
+    if scheme.lower() in {"bearer", "apikey"} and value.strip():
+        return value.strip()
+    return headers.get("api-key") or headers.get("key") or headers.get("x-api-key")
+
+
+def _digest(secret: str) -> str:
+    return hashlib.sha256(secret.encode()).hexdigest()

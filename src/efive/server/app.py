@@ -1,0 +1,116 @@
+"""The application: doors mounted side by side, one service behind them."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Mount, Route
+
+from efive.deployments.manager import Deployments
+from efive.deployments.settings import Settings
+from efive.deployments.state import State
+from efive.errors import EfiveError
+from efive.models.store import ModelStore
+from efive.server import guards
+from efive.server.access import Access
+from efive.server.collections import Collections
+from efive.server.http import answer, service_of
+from efive.server.protocols import openai
+from efive.server.service import Limits, Service
+from efive.server.telemetry import Telemetry
+
+log = logging.getLogger("efive.server")
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a server is started."""
+
+    home: Path
+    """Its state, collections and models."""
+    deployments: Sequence[Settings] = ()
+    """To be started, beside those that the state remembers."""
+    limits: Limits = field(default_factory=Limits)
+
+
+def build(options: Options) -> Starlette:
+    """Return the server as an ASGI application."""
+    doors = {
+        "/openai/v1": openai.door(),
+        "/openai": openai.door(),
+    }
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        async with running(options) as service:
+            app.state.service = service
+            for door in doors.values():
+                door.state.service = service
+            yield
+
+    routes = [
+        Route("/health/live", live, methods=["GET"]),
+        Route("/health/ready", ready, methods=["GET"]),
+        Route("/metrics", metrics, methods=["GET"]),
+        *(Mount(path, door) for path, door in doors.items()),
+    ]
+    app = Starlette(routes=routes, lifespan=lifespan, middleware=guards.stack(options.limits))
+    app.router.redirect_slashes = False
+    return app
+
+
+@contextlib.asynccontextmanager
+async def running(options: Options) -> AsyncIterator[Service]:
+    """Restore the state, start the deployments, and end them all afterwards."""
+    state = State(options.home / "server.sqlite")
+    deployments = Deployments(ModelStore(options.home), state)
+    collections = Collections(options.home / "collections", deployments)
+    service = Service(deployments, Access(state), Telemetry(deployments), collections, options.limits)
+    try:
+        names = dict.fromkeys(deployments.restore())
+        for settings in options.deployments:
+            if settings.name not in {each.name for each in deployments}:
+                deployments.create(settings)
+            names[settings.name] = None
+        service.expected = set(names)
+        starting = asyncio.ensure_future(_start(service))
+        yield service
+        starting.cancel()
+    finally:
+        await deployments.close()
+        await collections.close()
+        state.close()
+
+
+async def _start(service: Service) -> None:
+    """Start what the server was told to serve; what fails says so in its phase, and the others go on."""
+    for name in sorted(service.expected):
+        try:
+            await service.deployments.start(name)
+            log.info("ready", extra={"model": name})
+        except EfiveError as error:
+            log.error("not started: %s", error, extra={"model": name})  # noqa: TRY400 - no stack: the reason is known
+        service.expected.discard(name)
+
+
+async def live(request: Request) -> Response:  # noqa: ARG001 - starlette's signature
+    """Say that the process answers."""
+    return PlainTextResponse("")
+
+
+async def ready(request: Request) -> Response:
+    """Say whether all deployments that should answer do."""
+    service = service_of(request)
+    waiting = {name: str(service.deployments.get(name).phase) for name in sorted(service.expected)}
+    return answer({"ready": not waiting, "waiting": waiting}, 503 if waiting else 200)
+
+
+async def metrics(request: Request) -> Response:
+    """Return the metrics for Prometheus."""
+    return Response(service_of(request).telemetry.text(), media_type="text/plain; version=0.0.4; charset=utf-8")

@@ -1,0 +1,207 @@
+"""Between HTTP and values: bodies in, answers out. Shared by all doors."""
+
+import gzip
+import zlib
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+import msgspec
+import orjson
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute
+
+from efive.errors import (
+    CollectionBusyError,
+    CollectionNotFoundError,
+    DeadlineError,
+    DeploymentError,
+    EfiveError,
+    ForbiddenError,
+    InputError,
+    ModelNotFoundError,
+    NotReadyError,
+    OverloadedError,
+    RateLimitError,
+    SpaceMismatchError,
+    UnauthenticatedError,
+)
+from efive.server.access import Caller, Scope
+from efive.server.service import EmbedResult, Service
+
+Body = TypeVar("Body")
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+class BodyError(InputError):
+    """A request's body is no JSON, or has not the shape that it must have; `where` is the field, as `$.inputs[2]`."""
+
+    def __init__(self, message: str, where: str = "$") -> None:
+        super().__init__(message)
+        self.where = where
+
+
+class NoRouteError(EfiveError):
+    """Nothing answers under this method and path; `status` is 404 or 405."""
+
+    code = "no_route"
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+# Where a door's protocol does not say otherwise.
+_STATUS: list[tuple[type[Exception], int]] = [
+    (InputError, 400),
+    (ModelNotFoundError, 404),
+    (CollectionNotFoundError, 404),
+    (UnauthenticatedError, 401),
+    (ForbiddenError, 403),
+    (RateLimitError, 429),
+    (OverloadedError, 429),
+    (NotReadyError, 503),
+    (DeadlineError, 503),
+    (CollectionBusyError, 409),
+    (SpaceMismatchError, 409),
+]
+
+
+def make_door(routes: Sequence[BaseRoute], problem: Callable[[Request, EfiveError, int], Response]) -> Starlette:
+    """Return a door as an application to mount.
+
+    Args:
+        routes: what it answers; paths are taken as they are, never redirected.
+        problem: writes an error in the protocol's shape, given the HTTP status that is usual for it. It also gets
+            NoRouteError, and a bare EfiveError in place of what nobody expected, whose text no client may see.
+    """
+
+    async def handle(request: Request, error: Exception) -> Response:
+        if isinstance(error, HTTPException):
+            error = NoRouteError(f"{request.method} {request.url.path} is not here", error.status_code)
+        if not isinstance(error, EfiveError):
+            error = EfiveError("this server has met an error that it did not expect; its log says more")
+        return problem(request, error, status_of(error))
+
+    app = Starlette(routes=routes, exception_handlers={EfiveError: handle, HTTPException: handle, Exception: handle})
+    app.router.redirect_slashes = False
+    return app
+
+
+def status_of(error: EfiveError) -> int:
+    """Return the HTTP status that is usual for an error."""
+    if isinstance(error, NoRouteError):
+        return error.status
+    known = next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
+    return 409 if known == 500 and type(error) is DeploymentError else known
+
+
+def service_of(request: Request) -> Service:
+    """Return the server's service."""
+    service: Service = request.app.state.service
+    return service
+
+
+def guarded(scope: Scope, endpoint: Endpoint) -> Endpoint:
+    """Let only those callers in whose key has `scope`; `caller_of` then says who it is."""
+
+    async def admitted(request: Request) -> Response:
+        request.state.caller = service_of(request).access.admit(request.headers, scope)
+        return await endpoint(request)
+
+    admitted.__name__ = getattr(endpoint, "__name__", "endpoint")
+    return admitted
+
+
+def caller_of(request: Request) -> Caller:
+    """Return who sent a request that `guarded` let in."""
+    caller: Caller = request.state.caller
+    return caller
+
+
+async def read(request: Request) -> bytes:
+    """Return the body, unpacked if it is gzipped.
+
+    Raises:
+        InputError: if it cannot be unpacked, or is larger than the server takes.
+    """
+    body = await request.body()
+    encoding = request.headers.get("content-encoding", "identity").lower()
+    if encoding == "identity":
+        return body
+    if encoding != "gzip":
+        raise InputError(f"a body in {encoding} is not understood; send gzip or plain")
+    most = service_of(request).limits.body
+    try:
+        unpacker = zlib.decompressobj(16 + zlib.MAX_WBITS)
+        unpacked = unpacker.decompress(body, most + 1)
+    except (zlib.error, gzip.BadGzipFile) as error:
+        raise InputError(f"the body says that it is gzip and cannot be unpacked: {error}") from None
+    if len(unpacked) > most:
+        raise InputError(f"the body has more than {most} bytes when it is unpacked; send less at once")
+    return unpacked
+
+
+async def parse(request: Request, type_: type[Body]) -> Body:
+    """Return the body, which must be JSON of the shape `type_`, whatever its content type says.
+
+    Raises:
+        BodyError: naming the field.
+    """
+    return decode(await read(request), type_)
+
+
+def decode(body: bytes, type_: type[Body]) -> Body:
+    """Return JSON of the shape `type_`.
+
+    Raises:
+        BodyError: naming the field.
+    """
+    try:
+        return msgspec.json.decode(body or b"{}", type=type_)
+    except msgspec.ValidationError as error:
+        message, _, where = str(error).partition(" - at ")
+        raise BodyError(message, where.strip("`") or "$") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise BodyError(f"the body is no JSON: {error}") from None
+
+
+def answer(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:  # noqa: ANN401
+    """Return JSON; numpy arrays are written straight from their memory."""
+    body = orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS, default=_plain)
+    return Response(body, status, media_type="application/json", headers=headers)
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, msgspec.Struct):
+        return msgspec.to_builtins(value)
+    raise TypeError(type(value).__name__)
+
+
+def embed_headers(result: EmbedResult) -> dict[str, str]:
+    """Return what a fixed body has no room for: role, space, what was cut, and where the time went (ms)."""
+    timings = result.timings
+    return {
+        "x-efive-model": result.model,
+        "x-efive-role": str(result.role),
+        "x-efive-space": result.space.fingerprint,
+        "x-efive-tokens": str(result.tokens),
+        "x-efive-truncated": ",".join(map(str, result.truncated[:100])),
+        "x-efive-cached": str(result.cached),
+        "x-tokenization-time": _milliseconds(timings.tokenize),
+        "x-queue-time": _milliseconds(timings.queue),
+        "x-inference-time": _milliseconds(timings.compute),
+        "x-total-time": _milliseconds(timings.total),
+    }
+
+
+def _milliseconds(seconds: float) -> str:
+    return f"{1000 * seconds:.2f}"
+
+
+def retry_after(error: Exception) -> dict[str, str]:
+    """Return the header that says when to try again, where the error knows."""
+    wait = getattr(error, "retry_after", None)
+    return {} if wait is None else {"retry-after": str(max(1, round(wait)))}

@@ -1,0 +1,1 @@
+"""Doors: one protocol each. Parse a request, ask the service, write the answer; they never import each other."""

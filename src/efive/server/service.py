@@ -1,0 +1,209 @@
+"""Service: what every protocol asks for. Roles, overflow, usage, limits and timings live here, once."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from efive.deployments.deployment import Deployment
+from efive.deployments.manager import Deployments
+from efive.encoder import Embeddings, Encoder
+from efive.engines.base import Floats
+from efive.errors import InputError, TooLongError
+from efive.inputs import Overflow, Role, TokenUsage
+from efive.preparation import Prepared, Request, Span
+from efive.server.access import ANYBODY, Access, Caller
+from efive.server.collections import Collections
+from efive.server.telemetry import Telemetry
+from efive.space import Space
+from efive.text.tokenizer import TokenIds
+from efive.vectors import cut
+
+_AT_ONCE = 4_000
+"""Characters that are tokenised on the event loop: less work than a change of threads."""
+
+Input = str | Sequence[int]
+"""A text, or the token ids of one in the model's own vocabulary, special tokens included."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one request may have."""
+
+    inputs: int = 2048
+    """Texts of one request."""
+    body: int = 64 << 20
+    """Bytes of a request's body, unpacked."""
+    seconds: float = 120.0
+    """Until an answer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmbedRequest:
+    """What a protocol asks for."""
+
+    model: str
+    """As the client gave it; `:query`, `:passage` or `:raw` at its end is a role."""
+    inputs: Sequence[Input]
+    role: Role | None = None
+    """None leaves it to the model's name, and to `otherwise`."""
+    otherwise: Role = Role.RAW
+    """The role where nobody says one."""
+    overflow: Overflow = Overflow.END
+    dimensions: int | None = None
+    """Keep so many components and normalise again; None keeps all."""
+    normalize: bool = True
+    caller: Caller = ANYBODY
+    door: str = "native"
+    """Which protocol asks, for the metrics."""
+
+
+@dataclass(slots=True)
+class Timings:
+    """Where the time of a request went, in seconds."""
+
+    tokenize: float = 0.0
+    queue: float = 0.0
+    compute: float = 0.0
+    total: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class EmbedResult:
+    """What a protocol makes its answer of."""
+
+    vectors: Floats
+    """(rows, dimension) float32, C-contiguous and finite."""
+    usage: list[TokenUsage]
+    """One per input."""
+    spans: list[Span]
+    """One per row."""
+    role: Role
+    model: str
+    """The deployment's name."""
+    space: Space
+    timings: Timings
+    cached: int
+    """Rows that were known from before."""
+
+    @property
+    def tokens(self) -> int:
+        """Tokens that the model read, all inputs together."""
+        return sum(usage.tokens_used for usage in self.usage)
+
+    @property
+    def truncated(self) -> list[int]:
+        """Numbers of the inputs that were cut."""
+        return [index for index, usage in enumerate(self.usage) if usage.truncated]
+
+
+@dataclass(slots=True)
+class Service:
+    """Everything that a door needs. Used on the event loop."""
+
+    deployments: Deployments
+    access: Access
+    telemetry: Telemetry
+    collections: Collections
+    limits: Limits = field(default_factory=Limits)
+    expected: set[str] = field(default_factory=set)
+    """Deployments that the server starts with and that are not ready yet."""
+
+    async def embed(self, request: EmbedRequest) -> EmbedResult:
+        """Embed texts with the deployment that the request names.
+
+        Raises:
+            InputError: naming the index of an input that cannot be used.
+            ModelNotFoundError: with the command that would bring the model.
+            RateLimitError, NotReadyError, OverloadedError, DeadlineError, EngineCrashedError: see their names.
+        """
+        deployment, named = self.deployments.find(request.model)
+        role = request.role or named or request.otherwise
+        with self.telemetry.watch(request.door, deployment.name) as seen:
+            begun = time.perf_counter()
+            self._check(request)
+            encoder = deployment.encoder
+            prepared = await self._prepare(encoder, request, role)
+            timings = Timings(tokenize=time.perf_counter() - begun)
+            used = sum(len(row) for row in prepared.rows)
+            self.access.charge(request.caller, used)
+            answer = await deployment.compute(prepared.rows, self.limits.seconds)
+            embeddings = await self._finish(encoder, prepared, answer.vectors, request)
+            timings.queue, timings.compute = answer.queued, answer.computed
+            timings.total = time.perf_counter() - begun
+            result = EmbedResult(
+                embeddings.vectors, prepared.usage, prepared.spans, role, deployment.name, encoder.space, timings,
+                answer.cached,
+            )  # fmt: skip
+            seen(result)
+            return result
+
+    def _check(self, request: EmbedRequest) -> None:
+        if not request.inputs:
+            raise InputError("there are no inputs; send at least one text")
+        if len(request.inputs) > self.limits.inputs:
+            raise InputError(f"{len(request.inputs)} inputs; a request may have {self.limits.inputs}: send several")
+
+    async def _prepare(self, encoder: Encoder, request: EmbedRequest, role: Role) -> Prepared:
+        wanted = Request(role, request.overflow)
+        size = sum(map(len, request.inputs))
+        if all(isinstance(each, str) for each in request.inputs):
+            if size <= _AT_ONCE:
+                return encoder.prepare(request.inputs, wanted, notices=None)
+            return await asyncio.to_thread(encoder.prepare, request.inputs, wanted)
+        return from_ids(encoder, request.inputs, request.overflow)
+
+    async def _finish(self, encoder: Encoder, prepared: Prepared, pooled: Floats, request: EmbedRequest) -> Embeddings:
+        finite = bool(np.isfinite(pooled).all())
+        if not finite:  # computed again in fp32, which takes its time
+            return await asyncio.to_thread(encoder.finish, prepared, pooled)
+        if not request.normalize:
+            return Embeddings(pooled, prepared.usage, prepared.spans, encoder.space)
+        found = encoder.finish(prepared, pooled)
+        if request.dimensions is not None and request.dimensions != encoder.dimension:
+            return Embeddings(cut(found.vectors, request.dimensions), found.usage, found.spans, found.space)
+        return found
+
+    def ready(self) -> list[Deployment]:
+        """Return the deployments that answer requests."""
+        return [each for each in self.deployments if each.phase == "ready"]
+
+
+def from_ids(encoder: Encoder, inputs: Sequence[Input], overflow: Overflow) -> Prepared:
+    """Return token ids that clients made themselves as model inputs.
+
+    Raises:
+        InputError: naming the index of an input that has ids beyond the vocabulary, or texts beside ids.
+        TooLongError: if one is too long and the policy is `error`.
+    """
+    prepared, vocabulary = Prepared(), encoder.architecture.vocabulary
+    for index, given in enumerate(inputs):
+        if isinstance(given, str):
+            raise InputError(f"input {index} is a text among token ids; send one or the other", index=index)
+        ids = _ids(given, index, vocabulary)
+        seen = len(ids)
+        if seen > encoder.max_tokens:
+            if overflow in {Overflow.ERROR, Overflow.CHUNK}:
+                raise TooLongError(
+                    f"input {index} has {seen} tokens; the model reads {encoder.max_tokens}", index=index
+                )
+            ids = encoder.tokenizer.cut(ids, encoder.max_tokens, keep_end=overflow is Overflow.START)
+        prepared.add(ids, Span(index, 0, 0))
+        prepared.usage.append(TokenUsage(seen, len(ids), truncated=len(ids) < seen))
+    return prepared
+
+
+def _ids(given: Sequence[int], index: int, vocabulary: int) -> TokenIds:
+    if not given:
+        raise InputError(f"input {index} is an empty list of token ids", index=index)
+    ids = np.asarray(given, dtype=np.int64)
+    if ids.min() < 0 or ids.max() >= vocabulary:
+        wrong = int(ids.min() if ids.min() < 0 else ids.max())
+        raise InputError(
+            f"input {index} has the token id {wrong}, and the model's vocabulary ends at {vocabulary - 1}: these are "
+            "another tokenizer's ids. Send the text itself (in LangChain: check_embedding_ctx_length=False)",
+            index=index,
+        )
+    return ids.astype(np.int32)
