@@ -71,7 +71,7 @@ async def running(options: Options) -> AsyncIterator[Service]:
     state = State(options.home / "server.sqlite")
     deployments = Deployments(ModelStore(options.home), state)
     collections = Collections(options.home / "collections", deployments)
-    service = Service(deployments, Access(state), Telemetry(deployments), collections, options.limits)
+    service = Service(deployments, Access(state), Telemetry(deployments), collections, state, options.limits)
     try:
         names = dict.fromkeys(deployments.restore())
         for settings in options.deployments:
@@ -95,7 +95,7 @@ async def _start(service: Service) -> None:
             await service.deployments.start(name)
             log.info("ready", extra={"model": name})
         except EfiveError as error:
-            log.error("not started: %s", error, extra={"model": name})  # noqa: TRY400 - no stack: the reason is known
+            log.error("not started: %s", error, extra={"model": name})
         service.expected.discard(name)
 
 

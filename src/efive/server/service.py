@@ -9,6 +9,7 @@ import numpy as np
 
 from efive.deployments.deployment import Deployment
 from efive.deployments.manager import Deployments
+from efive.deployments.state import State
 from efive.encoder import Embeddings, Encoder
 from efive.engines.base import Floats
 from efive.errors import InputError, TooLongError
@@ -107,6 +108,8 @@ class Service:
     access: Access
     telemetry: Telemetry
     collections: Collections
+    state: State
+    """Where doors keep what must outlive the process."""
     limits: Limits = field(default_factory=Limits)
     expected: set[str] = field(default_factory=set)
     """Deployments that the server starts with and that are not ready yet."""
