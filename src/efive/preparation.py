@@ -82,6 +82,13 @@ class Notices:
             warnings.warn(f"{message} (said once; the token usage tells for every text)", kind, stacklevel=2)
 
 
+class Silence(Notices):
+    """Warns of nothing: for callers whose answers carry the token usage."""
+
+    def give(self, kind: type[EfiveWarning], message: str) -> None:
+        """Keep quiet."""
+
+
 class Preparer:
     """Turns texts into model inputs for one model."""
 

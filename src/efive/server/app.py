@@ -21,7 +21,7 @@ from efive.server import guards
 from efive.server.access import Access
 from efive.server.collections import Collections
 from efive.server.http import answer, service_of
-from efive.server.protocols import openai
+from efive.server.protocols import openai, tei
 from efive.server.service import Limits, Service
 from efive.server.telemetry import Telemetry
 
@@ -44,6 +44,7 @@ def build(options: Options) -> Starlette:
     doors = {
         "/openai/v1": openai.door(),
         "/openai": openai.door(),
+        "/tei": tei.door(),
     }
 
     @contextlib.asynccontextmanager
@@ -60,7 +61,7 @@ def build(options: Options) -> Starlette:
         Route("/metrics", metrics, methods=["GET"]),
         *(Mount(path, door) for path, door in doors.items()),
     ]
-    app = Starlette(routes=routes, lifespan=lifespan, middleware=guards.stack(options.limits))
+    app = Starlette(routes=routes, lifespan=lifespan, middleware=guards.stack(options.limits, doors))
     app.router.redirect_slashes = False
     return app
 

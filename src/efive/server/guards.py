@@ -5,6 +5,7 @@ import logging
 import re
 import secrets
 import time
+from collections.abc import Collection
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware import Middleware
@@ -13,12 +14,18 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from efive.server.service import Limits
 
 log = logging.getLogger("efive.access")
+_SLASHES = re.compile("//+")
 _ID = re.compile(r"[A-Za-z0-9._-]{1,100}")
 
 
-def stack(limits: Limits) -> list[Middleware]:
-    """Return the middleware, outermost first."""
-    return [Middleware(RequestLog), Middleware(SizeLimit, limits.body), Middleware(Disconnects)]
+def stack(limits: Limits, mounts: Collection[str]) -> list[Middleware]:
+    """Return the middleware for doors mounted at `mounts`, outermost first."""
+    return [
+        Middleware(RequestLog),
+        Middleware(Paths, mounts),
+        Middleware(SizeLimit, limits.body),
+        Middleware(Disconnects),
+    ]
 
 
 class RequestLog:
@@ -54,6 +61,21 @@ class RequestLog:
                 "ms": round(1000 * (time.perf_counter() - begun), 2),
             }
             log.info("request", extra=fields)
+
+
+class Paths:
+    """Takes addresses as clients write them: a mount without its slash, two slashes for one. Nobody is redirected."""
+
+    def __init__(self, app: ASGIApp, mounts: Collection[str]) -> None:
+        self._app = app
+        self._mounts = frozenset(mounts)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on."""
+        if scope["type"] == "http":
+            path = _SLASHES.sub("/", scope["path"])
+            scope = {**scope, "path": f"{path}/" if path in self._mounts else path}
+        await self._app(scope, receive, send)
 
 
 class SizeLimit:

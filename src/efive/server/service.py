@@ -14,7 +14,7 @@ from efive.encoder import Embeddings, Encoder
 from efive.engines.base import Floats
 from efive.errors import InputError, TooLongError
 from efive.inputs import Overflow, Role, TokenUsage
-from efive.preparation import Prepared, Request, Span
+from efive.preparation import Prepared, Request, Silence, Span
 from efive.server.access import ANYBODY, Access, Caller
 from efive.server.collections import Collections
 from efive.server.telemetry import Telemetry
@@ -154,8 +154,8 @@ class Service:
         size = sum(map(len, request.inputs))
         if all(isinstance(each, str) for each in request.inputs):
             if size <= _AT_ONCE:
-                return encoder.prepare(request.inputs, wanted, notices=None)
-            return await asyncio.to_thread(encoder.prepare, request.inputs, wanted)
+                return encoder.prepare(request.inputs, wanted, notices=Silence())
+            return await asyncio.to_thread(encoder.prepare, request.inputs, wanted, notices=Silence())
         return from_ids(encoder, request.inputs, request.overflow)
 
     async def _finish(self, encoder: Encoder, prepared: Prepared, pooled: Floats, request: EmbedRequest) -> Embeddings:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,21 @@ TokenIds = npt.NDArray[np.int32]
 _BATCH_CHARACTERS = 4_000_000
 _TEXT_CHARACTERS = 500_000
 _SPACE = re.compile(r"\s")
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """One token of a text."""
+
+    id: int
+    piece: str
+    """As the vocabulary has it."""
+    special: bool
+    """Whether it stands for no part of the text."""
+    start: int
+    """First character."""
+    end: int
+    """Behind the last character."""
 
 
 class TextTokenizer:
@@ -81,6 +97,17 @@ class TextTokenizer:
             ids += self._backend.encode(text[start:stop], add_special_tokens=False).ids
         empty: list[int] = self._backend.encode("").ids
         return empty[: self.leading] + ids + empty[self.leading :]
+
+    def tokens(self, text: str, *, special: bool = True) -> list["Token"]:
+        """Return the tokens of `text` one by one, for people to look at."""
+        found = self._backend.encode(text, add_special_tokens=special)
+        rows = zip(found.ids, found.tokens, found.special_tokens_mask, found.offsets, strict=True)
+        return [Token(id_, piece, bool(mark), *offsets) for id_, piece, mark, offsets in rows]
+
+    def decode(self, ids: Sequence[int], *, skip_special: bool = True) -> str:
+        """Return the text that token ids stand for, as far as they can tell."""
+        text: str = self._backend.decode(list(ids), skip_special_tokens=skip_special)
+        return text
 
     def count(self, texts: Sequence[str]) -> list[int]:
         """Return the number of tokens of each text, special tokens included."""

@@ -1,0 +1,106 @@
+"""TEI's door, by its wire form."""
+
+import numpy as np
+import pytest
+
+from efive.errors import TruncationWarning
+
+
+@pytest.mark.parametrize("path", ["/tei", "/tei/", "/tei/embed", "/tei/invocations", "//tei//embed"])
+def test_a_bare_array_of_rows_comes_back(server, http, nano, path):
+    answer = http.post(server.url + path, json={"inputs": "hello"})
+    assert answer.status_code == 200, answer.text
+    np.testing.assert_allclose(answer.json(), nano.embed(["hello"], "raw").vectors, atol=1e-5)
+    assert answer.headers["x-compute-tokens"] == "3"
+
+
+def test_prompts_are_the_roles(http, nano):
+    for name, expected in (("query", nano.embed_queries(["hi"])), ("document", nano.embed_passages(["hi"]))):
+        found = http.post("/tei/embed", json={"inputs": ["hi"], "prompt_name": name}).json()
+        np.testing.assert_allclose(found, expected.vectors, atol=1e-5)
+    refused = http.post("/tei/embed", json={"inputs": "hi", "prompt_name": "s2p"})
+    assert refused.status_code == 422
+    assert refused.json()["error_type"] == "Validation"
+    assert "Available prompts: query, passage" in refused.json()["error"]
+
+
+def test_long_texts_are_cut_on_either_side_or_refused(http, nano):
+    text = "first " + "word " * 600 + "last"
+    cut = {
+        side: http.post("/tei/embed", json={"inputs": text, "truncation_direction": side}) for side in ("left", "Right")
+    }
+    assert all(each.headers["x-efive-truncated"] == "0" for each in cut.values())
+    with pytest.warns(TruncationWarning):
+        expected = [nano.embed([text], "raw", overflow=side).vectors[0] for side in ("start", "end")]
+    np.testing.assert_allclose([cut["left"].json()[0], cut["Right"].json()[0]], expected, atol=1e-5)
+    refused = http.post("/tei/embed", json={"inputs": text, "truncate": False})
+    assert (refused.status_code, refused.json()["error_type"]) == (422, "Validation")
+
+
+def test_vectors_as_pooled_and_shorter(http):
+    pooled = np.array(http.post("/tei/embed", json={"inputs": ["hello"], "normalize": False}).json())
+    unit = np.array(http.post("/tei/embed", json={"inputs": ["hello"]}).json())
+    assert abs(np.linalg.norm(pooled) - 1) > 0.01
+    np.testing.assert_allclose(pooled / np.linalg.norm(pooled), unit, atol=1e-5)
+    short = np.array(http.post("/tei/embed", json={"inputs": ["hello"], "dimensions": 16}).json())
+    np.testing.assert_allclose(short, unit[:, :16] / np.linalg.norm(unit[:, :16]), atol=1e-5)
+
+
+@pytest.mark.parametrize("path", ["/tei/similarity", "/tei"])
+def test_similarity_compares_with_one_sentence(http, nano, path):
+    body = {
+        "inputs": {"source_sentence": "a dog", "sentences": ["a hound", "the tax"]},
+        "parameters": {"prompt_name": "query"},
+    }
+    source, *others = nano.embed_queries(["a dog", "a hound", "the tax"]).vectors
+    np.testing.assert_allclose(http.post(path, json=body).json(), [source @ each for each in others], atol=1e-5)
+
+
+def test_tokens_and_back(http, nano):
+    (tokens,) = http.post("/tei/tokenize", json={"inputs": "Hello there"}).json()
+    assert [each["id"] for each in tokens] == nano.tokenizer.encode(["Hello there"])[0].tolist()
+    assert tokens[0]["special"]
+    assert "start" not in tokens[0]
+    assert "Hello there"[tokens[1]["start"] : tokens[-2]["stop"]] == "Hello there"
+    ids = [each["id"] for each in tokens]
+    assert http.post("/tei/decode", json={"ids": ids}).json() == ["Hello there"]
+    assert http.post("/tei/decode", json={"ids": [10**7]}).status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "word", "message"),
+    [
+        ({"inputs": []}, 400, "Empty", "`inputs` cannot be empty"),
+        ({"inputs": ""}, 400, "Empty", "Input validation error: `inputs` cannot be empty"),
+        ({"inputs": ["a", ""]}, 400, "Empty", "Input validation error: `inputs` cannot be empty"),
+        ({"inputs": ["a"] * 33}, 422, "Validation", "batch size 33 > maximum allowed batch size 32"),
+        ({"inputs": ["a", None]}, 422, "Validation", "input 1"),
+        ({}, 422, "Validation", "inputs"),
+        ({"inputs": {"source_sentence": "a"}}, 422, "Validation", "sentences"),
+        ({"inputs": [[1], "a"]}, 422, "Validation", "input 1 is a text among token ids"),
+    ],
+)
+def test_errors_have_tei_s_words(http, body, status, word, message):
+    answer = http.post("/tei/embed", json=body)
+    assert (answer.status_code, answer.json()["error_type"]) == (status, word)
+    assert message in answer.json()["error"]
+
+
+def test_its_openai_form_has_flat_errors(http):
+    answer = http.post("/tei/v1/embeddings", json={"input": "hello", "model": "whatever"})
+    assert answer.json()["model"] == "whatever"
+    refused = http.post("/tei/v1/embeddings", json={"input": ["a"] * 33})
+    assert refused.json() == {
+        "message": "batch size 33 > maximum allowed batch size 32",
+        "code": 422,
+        "type": "Validation",
+    }
+
+
+def test_it_says_what_it_is(http):
+    found = http.get("/tei/info").json()
+    assert found["model_type"] == {"embedding": {"pooling": "mean"}}
+    assert (found["max_input_length"], found["max_client_batch_size"]) == (512, 32)
+    for path in ("/tei", "/tei/health", "/tei/ping"):
+        assert http.get(path).status_code == 200
+    assert b"efive_requests_total" in http.get("/tei/metrics").content
