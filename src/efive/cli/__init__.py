@@ -17,6 +17,7 @@ _COMMANDS = {
     "migrate": ("migrate", "Embed a collection with another model."),
     "serve": ("serve", "Serve models over HTTP to the clients that people have."),
     "mcp": ("mcp", "Offer search to language models (MCP)."),
+    "keys": ("keys", "Make, list and revoke the server's keys."),
     "embed": ("embed", "Turn texts into vectors."),
     "similarity": ("similarity", "Compare texts with each other."),
     "models": ("models", "List, fetch, check, move and remove models."),

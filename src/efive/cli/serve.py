@@ -1,10 +1,11 @@
 """`efive serve`: models behind HTTP."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from efive.errors import InputError
+from efive.errors import DependencyError, InputError
 
 if TYPE_CHECKING:
     from efive.deployments.settings import Settings
@@ -18,20 +19,56 @@ if TYPE_CHECKING:
     "-m",
     "models",
     multiple=True,
-    help="A stored model's name, or NAME=FOLDER.  [default: those of last time, else the bundled model]",
+    help="A stored model's name, or NAME=FOLDER; may be given again.  [default: those of last time, else the bundled]",
 )
-def command(host: str, port: int, models: tuple[str, ...]) -> None:
-    """Serve models over HTTP."""
+@click.option("--allocations", type=click.IntRange(1, 64), default=1, show_default=True, help="Engines of each model.")
+@click.option("--threads", type=click.IntRange(min=1), help="Processors of each engine.  [default: all, shared out]")
+@click.option("--precision", default="auto", show_default=True, help="As `efive embed` has it.")
+@click.option("--tls-certificate", type=click.Path(path_type=Path), help="PEM file; with --tls-key, speaks HTTPS.")
+@click.option("--tls-key", type=click.Path(path_type=Path), help="PEM file of the certificate's private key.")
+@click.option("--without-keys", is_flag=True, help="Let everybody in who reaches an address that is not local.")
+def command(  # noqa: PLR0913, PLR0917 - options, each by its name
+    host: str,
+    port: int,
+    models: tuple[str, ...],
+    allocations: int,
+    threads: int | None,
+    precision: str,
+    tls_certificate: Path | None,
+    tls_key: Path | None,
+    without_keys: bool,  # noqa: FBT001
+) -> None:
+    """Serve models over HTTP, to the clients that people already have.
+
+    Doors: /openai/v1, /tei, /pinecone, /samba; our own routes are at the root, and /docs shows them. Deployments,
+    collections and keys are kept below $EFIVE_HOME and are there again after a restart.
+    """
+    needs_server()
     from efive.cli.options import store
+    from efive.server.app import Options
     from efive.server.run import Listen, run
 
-    run(store().home, [_settings(each) for each in models], Listen(host, port))
+    settings = tuple(_settings(each, allocations, threads, precision) for each in models)
+    listen = Listen(host, port, tls_certificate, tls_key, without_keys)
+    run(Options(store().home, settings), listen, lambda url: click.echo(f"efive: {url} (docs: {url}/docs)", err=True))
 
 
-def _settings(given: str) -> "Settings":
+def _settings(given: str, allocations: int, threads: int | None, precision: str) -> "Settings":
     from efive.deployments.settings import Settings
 
     name, equals, folder = given.partition("=")
     if equals and not (name and folder):
         raise InputError(f"--model {given}: write NAME=FOLDER, or a stored model's name")
-    return Settings(name=name, model=folder or name)
+    if not equals and ("/" in name or "\\" in name):
+        raise InputError(f"--model {given}: a folder needs a name that clients call it by: NAME={given}")
+    model = str(Path(folder).expanduser().resolve()) if "/" in folder else folder or name
+    return Settings(name=name, model=model, allocations=allocations, threads=threads, precision=precision)
+
+
+def needs_server() -> None:
+    """Refuse politely if the server's packages are not installed."""
+    try:
+        import starlette  # noqa: F401
+        import uvicorn  # noqa: F401
+    except ImportError:
+        raise DependencyError("the server needs some packages more: pip install 'efive[serve]'") from None

@@ -92,7 +92,7 @@ class Access:
         """Whether requests need a key."""
         return bool(self._keys)
 
-    def keys(self) -> list[Key]:
+    def all(self) -> list[Key]:
         """Return the keys, oldest first."""
         return sorted(self._keys.values(), key=lambda key: key.created)
 

@@ -16,12 +16,12 @@ from efive.deployments.manager import Deployments
 from efive.deployments.settings import Settings
 from efive.deployments.state import State
 from efive.errors import EfiveError
-from efive.models.store import ModelStore
+from efive.models.store import BUNDLED, ModelStore
 from efive.server import guards
 from efive.server.access import Access
 from efive.server.collections import Collections
-from efive.server.http import answer, service_of
-from efive.server.protocols import openai, tei
+from efive.server.http import answer, make_door, service_of
+from efive.server.protocols import native, openai, sambastudio, tei
 from efive.server.service import Limits, Service
 from efive.server.telemetry import Telemetry
 
@@ -45,14 +45,17 @@ def build(options: Options) -> Starlette:
         "/openai/v1": openai.door(),
         "/openai": openai.door(),
         "/tei": tei.door(),
+        "/samba": sambastudio.door(),
     }
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        async with running(options) as service:
+        async with running(options) as service, contextlib.AsyncExitStack() as stack:
             app.state.service = service
             for door in doors.values():
                 door.state.service = service
+                if background := getattr(door.state, "background", None):  # work of its own, such as jobs
+                    await stack.enter_async_context(background(service))
             yield
 
     routes = [
@@ -60,10 +63,9 @@ def build(options: Options) -> Starlette:
         Route("/health/ready", ready, methods=["GET"]),
         Route("/metrics", metrics, methods=["GET"]),
         *(Mount(path, door) for path, door in doors.items()),
+        *native.routes(),
     ]
-    app = Starlette(routes=routes, lifespan=lifespan, middleware=guards.stack(options.limits, doors))
-    app.router.redirect_slashes = False
-    return app
+    return make_door(routes, native.problem, lifespan=lifespan, middleware=guards.stack(options.limits, doors))
 
 
 @contextlib.asynccontextmanager
@@ -72,13 +74,18 @@ async def running(options: Options) -> AsyncIterator[Service]:
     state = State(options.home / "server.sqlite")
     deployments = Deployments(ModelStore(options.home), state)
     collections = Collections(options.home / "collections", deployments)
-    service = Service(deployments, Access(state), Telemetry(deployments), collections, state, options.limits)
+    service = Service(
+        deployments, Access(state), Telemetry(deployments), collections, state, options.home, options.limits
+    )
     try:
         names = dict.fromkeys(deployments.restore())
         for settings in options.deployments:
             if settings.name not in {each.name for each in deployments}:
                 deployments.create(settings)
             names[settings.name] = None
+        if not names:
+            deployments.create(Settings(name="e5", model=BUNDLED))
+            names["e5"] = None
         service.expected = set(names)
         starting = asyncio.ensure_future(_start(service))
         yield service

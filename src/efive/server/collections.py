@@ -87,6 +87,19 @@ class Collections:
         if collection is not None:
             await self.run(collection.close)
 
+    async def delete(self, name: str) -> None:
+        """Remove a collection with all that is in it.
+
+        Raises:
+            CollectionNotFoundError: if there is none.
+            CollectionBusyError: if another process writes to it.
+        """
+        folder = Folder(self.path(name))
+        if not folder.exists:
+            raise CollectionNotFoundError(f"there is no collection {name!r}")
+        await self.forget(name)
+        await self.run(folder.remove)
+
     async def close(self) -> None:
         """Let go of all collections."""
         for name in tuple(self._open):

@@ -69,13 +69,18 @@ _STATUS: list[tuple[type[Exception], int]] = [
 ]
 
 
-def make_door(routes: Sequence[BaseRoute], problem: Callable[[Request, EfiveError, int], Response]) -> Starlette:
+def make_door(
+    routes: Sequence[BaseRoute],
+    problem: Callable[[Request, EfiveError, int], Response],
+    **application: Any,  # noqa: ANN401 - starlette's own
+) -> Starlette:
     """Return a door as an application to mount.
 
     Args:
         routes: what it answers; paths are taken as they are, never redirected.
         problem: writes an error in the protocol's shape, given the HTTP status that is usual for it. It also gets
             NoRouteError, and a bare EfiveError in place of what nobody expected, whose text no client may see.
+        **application: options of Starlette.
     """
 
     async def handle(request: Request, error: Exception) -> Response:
@@ -85,7 +90,8 @@ def make_door(routes: Sequence[BaseRoute], problem: Callable[[Request, EfiveErro
             error = EfiveError("this server has met an error that it did not expect; its log says more")
         return problem(request, error, status_of(error))
 
-    app = Starlette(routes=routes, exception_handlers={EfiveError: handle, HTTPException: handle, Exception: handle})
+    handlers = {EfiveError: handle, HTTPException: handle, Exception: handle}
+    app = Starlette(routes=routes, exception_handlers=handlers, **application)
     app.router.redirect_slashes = False
     return app
 

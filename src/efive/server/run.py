@@ -1,13 +1,26 @@
 """Runs the application under uvicorn."""
 
-from collections.abc import Sequence
+import contextlib
+import ipaddress
+import json
+import logging
+import socket
+import sys
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import uvicorn
 
-from efive.deployments.settings import Settings
+from efive.deployments.state import State
+from efive.errors import InputError
+from efive.server.access import Access
 from efive.server.app import Options, build
+
+_STANDARD = set(vars(logging.makeLogRecord({}))) | {"message", "taskName"}
+_GRACE = 60
+"""Seconds that requests have to be answered when the server ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,9 +29,123 @@ class Listen:
 
     host: str = "127.0.0.1"
     port: int = 8080
+    certificate: Path | None = None
+    """PEM file of the certificate chain, for TLS."""
+    key: Path | None = None
+    """PEM file of its private key."""
+    without_keys: bool = False
+    """Whether everybody who reaches the address may do everything."""
+
+    @property
+    def local(self) -> bool:
+        """Whether only this machine can reach it."""
+        with contextlib.suppress(ValueError):
+            return ipaddress.ip_address(self.host).is_loopback
+        return self.host == "localhost"
 
 
-def run(home: Path, deployments: Sequence[Settings], listen: Listen) -> None:
-    """Serve until SIGTERM or Ctrl-C, then answer what has begun and end."""
-    app = build(Options(home, deployments))
-    uvicorn.run(app, host=listen.host, port=listen.port, log_config=None, access_log=False, server_header=False)
+def run(options: Options, listen: Listen, announce: Callable[[str], None]) -> None:
+    """Serve until SIGTERM or Ctrl-C, then answer what has begun and end.
+
+    Args:
+        options: of the application.
+        listen: where.
+        announce: called with the address once it listens.
+
+    Raises:
+        InputError: if others could reach the server and no key is in use, or the address cannot be had.
+    """
+    check(options.home, listen)
+    _log_as_json()
+    config = uvicorn.Config(
+        build(options),
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=_GRACE,
+        ssl_certfile=listen.certificate,
+        ssl_keyfile=listen.key,
+    )
+    bound = _bind(listen)
+    scheme, port = "https" if listen.certificate else "http", bound.getsockname()[1]
+    host = f"[{listen.host}]" if ":" in listen.host else listen.host
+    server = _Server(config, lambda: announce(f"{scheme}://{host}:{port}"))
+    server.run(sockets=[bound])
+
+
+class _Server(uvicorn.Server):
+    """Says when it listens."""
+
+    def __init__(self, config: uvicorn.Config, listening: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._listening = listening
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._listening()
+
+
+def check(home: Path, listen: Listen) -> None:
+    """Refuse what would be unsafe.
+
+    Raises:
+        InputError: saying how it would be safe.
+    """
+    if (listen.certificate is None) != (listen.key is None):
+        raise InputError("TLS needs both --tls-certificate and --tls-key")
+    for path in (listen.certificate, listen.key):
+        if path is not None and not path.is_file():
+            raise InputError(f"{path} is not a file")
+    if listen.local or listen.without_keys:
+        return
+    state = State(home / "server.sqlite")
+    try:
+        if not Access(state).required:
+            raise InputError(
+                f"{listen.host} can be reached from other machines, and this server has no keys: `efive keys create` "
+                "makes one; --without-keys lets everybody in"
+            )
+    finally:
+        state.close()
+
+
+def _bind(listen: Listen) -> socket.socket:
+    family = socket.AF_INET6 if ":" in listen.host else socket.AF_INET
+    bound = socket.socket(family)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        bound.bind((listen.host, listen.port))
+    except OSError as error:
+        bound.close()
+        raise InputError(
+            f"{listen.host}:{listen.port} cannot be had: {error.strerror}; choose another --port"
+        ) from None
+    return bound
+
+
+def _log_as_json() -> None:
+    """Write the log to stderr, one JSON object a line; texts and keys are in none of them."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Json())
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(logging.WARNING)
+    logging.getLogger("efive").setLevel(logging.INFO)
+
+
+class _Json(logging.Formatter):
+    """One object with the time, the level, the message and whatever `extra` said."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Write a record."""
+        extra = {key: value for key, value in vars(record).items() if key not in _STANDARD}
+        time = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+        fields = {
+            "time": time,
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            fields["stack"] = self.formatException(record.exc_info)
+        return json.dumps(fields | extra, ensure_ascii=False, default=str)

@@ -4,15 +4,16 @@ import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
-from efive.deployments.deployment import Deployment
+from efive.deployments.deployment import Deployment, Phase
 from efive.deployments.manager import Deployments
 from efive.deployments.state import State
 from efive.encoder import Embeddings, Encoder
 from efive.engines.base import Floats
-from efive.errors import InputError, TooLongError
+from efive.errors import InputError, NotReadyError, TooLongError
 from efive.inputs import Overflow, Role, TokenUsage
 from efive.preparation import Prepared, Request, Silence, Span
 from efive.server.access import ANYBODY, Access, Caller
@@ -110,6 +111,8 @@ class Service:
     collections: Collections
     state: State
     """Where doors keep what must outlive the process."""
+    home: Path
+    """Where they keep files."""
     limits: Limits = field(default_factory=Limits)
     expected: set[str] = field(default_factory=set)
     """Deployments that the server starts with and that are not ready yet."""
@@ -169,9 +172,16 @@ class Service:
             return Embeddings(cut(found.vectors, request.dimensions), found.usage, found.spans, found.space)
         return found
 
-    def ready(self) -> list[Deployment]:
-        """Return the deployments that answer requests."""
-        return [each for each in self.deployments if each.phase == "ready"]
+    def default(self) -> Deployment:
+        """Return the deployment of requests that name none: the first that is ready.
+
+        Raises:
+            NotReadyError: if none is.
+        """
+        for each in self.deployments:
+            if each.phase is Phase.READY:
+                return each
+        raise NotReadyError("no model of this server is ready; GET /deployments says why")
 
 
 def from_ids(encoder: Encoder, inputs: Sequence[Input], overflow: Overflow) -> Prepared:

@@ -135,13 +135,8 @@ def door() -> Starlette:
 
 def serving(request: Request, name: str | None = None) -> Deployment:
     """Return the model that is meant: the one that is named, else the server's first."""
-    deployments = service_of(request).deployments
-    if name:
-        return deployments.find(name)[0]
-    ready = service_of(request).ready()
-    if not ready:
-        raise NotReadyError("no model is ready")
-    return ready[0]
+    service = service_of(request)
+    return service.deployments.find(name)[0] if name else service.default()
 
 
 async def embed(request: Request) -> Response:
