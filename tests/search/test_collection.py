@@ -325,12 +325,18 @@ def test_a_collection_that_has_become_too_small_is_not_calibrated(collection, en
 def test_export_comes_back_by_index(animals, tmp_path, encoder):
     from efive.search.indexing import Watcher, index
 
+    odd = {"id": "inner", "text": 3, "passages": ["a"], "metadata": "m"}  # names that an export has for itself
+    animals.update("cat", metadata=odd)
     for name in ("out.jsonl", "out.parquet"):
         assert animals.export(tmp_path / name, vectors=name.endswith("jsonl")) == 3
     for name in ("out.jsonl", "out.parquet"):
         with Collection.open(tmp_path / name.replace(".", "-"), encoder) as again:
             index(again, [tmp_path / name], Watcher(pytest.fail))
-            assert {d.split("#")[1] for d in again.ids()} == {"cat", "eagle", "snake"}
+            found = {d.id.split("#")[1]: d for d in again.get(again.ids())}
+            assert set(found) == {"cat", "eagle", "snake"}
+            assert {name: found["cat"].metadata[name] for name in odd} == odd
+            eagle = animals.get(["eagle"])[0].metadata
+            assert {name: found["eagle"].metadata[name] for name in eagle} == eagle != {}
     with pytest.raises(InputError, match=r"end its name in \.jsonl or \.parquet"):
         animals.export(tmp_path / "out.csv")
 

@@ -10,14 +10,15 @@ from efive.errors import InputError
 from efive.search.store import Entry
 
 _GROUP = 256
+JSON_COLUMN = {b"efive": b"json"}
+"""What a Parquet column says of itself whose texts are JSON."""
 
 
 def export(entries: Iterable[Entry], output: Path, *, vectors: bool, progress: Callable[[int], object]) -> int:
     """Write entries to `output`, whose suffix says how, and return how many there were.
 
-    A row has the document's `id` and `text`, its metadata as further fields (in Parquet as JSON text in a column
-    `metadata`, for its fields differ from row to row), and with `vectors` its `passages`: each with `start`, `end`
-    and `vector`.
+    A row has the document's `id`, `text` and `metadata` (in Parquet as JSON text, for its fields differ from row to
+    row), and with `vectors` its `passages`: each with `start`, `end` and `vector`.
 
     Raises:
         InputError: if the suffix is neither .jsonl nor .parquet.
@@ -43,7 +44,7 @@ def _groups(
 
 def _row(entry: Entry, *, vectors: bool) -> dict[str, Any]:
     document = entry.document
-    row: dict[str, Any] = {**document.metadata, "id": document.id, "text": document.text}
+    row: dict[str, Any] = {"id": document.id, "text": document.text, "metadata": dict(document.metadata)}
     if vectors:
         row["passages"] = [
             {"start": passage.start, "end": passage.end, "vector": vector.tolist()}
@@ -66,17 +67,16 @@ def _parquet(groups: Iterable[list[dict[str, Any]]], draft: Path) -> int:
     import pyarrow.parquet as pq  # noqa: PLC0415
 
     passage = pa.struct([("start", pa.int64()), ("end", pa.int64()), ("vector", pa.list_(pa.float32()))])
-    columns = [("id", pa.string()), ("text", pa.string()), ("metadata", pa.string()), ("passages", pa.list_(passage))]
+    columns = [
+        pa.field("id", pa.string()),
+        pa.field("text", pa.string()),
+        pa.field("metadata", pa.string(), metadata=JSON_COLUMN),
+        pa.field("passages", pa.list_(passage)),
+    ]
     count = 0
     with pq.ParquetWriter(draft, pa.schema(columns)) as writer:
         for group in groups:
-            rows = [_with_metadata_column(row) for row in group]
+            rows = [row | {"metadata": json.dumps(row["metadata"], ensure_ascii=False)} for row in group]
             writer.write_table(pa.Table.from_pylist(rows, schema=pa.schema(columns)))
             count += len(group)
     return count
-
-
-def _with_metadata_column(row: dict[str, Any]) -> dict[str, Any]:
-    own = {name: row[name] for name in ("id", "text", "passages") if name in row}
-    metadata = {name: value for name, value in row.items() if name not in own}
-    return own | {"metadata": json.dumps(metadata, ensure_ascii=False)}

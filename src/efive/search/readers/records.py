@@ -90,10 +90,18 @@ def _document(
     if not text:
         raise InputError(f"field {field!r} is empty")
     id_field, own_id = _id(values, options)
-    own = _metadata({name: value for name, value in values.items() if name not in {field, id_field}}, left_out)
+    own = _metadata(_others({name: value for name, value in values.items() if name not in {field, id_field}}), left_out)
     metadata = {**known, **own, "path": known["path"]}
     sections = [Section(0, len(text), (title,))] if title else []
     return Document(f"{known['path']}#{own_id or number}", text, metadata, sections, (number,))
+
+
+def _others(values: Mapping[str, object]) -> Mapping[str, object]:
+    """Return what may be metadata; an object called `metadata`, as exports have it, is not named before its fields."""
+    inner = values.get("metadata")
+    if not isinstance(inner, Mapping):
+        return values
+    return {**{name: value for name, value in values.items() if name != "metadata"}, **inner}
 
 
 def _id(values: Mapping[str, object], options: Options) -> tuple[str | None, str | None]:
