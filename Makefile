@@ -3,10 +3,14 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test test-all lint format bench docs clean
+.PHONY: demo serve test test-all lint format bench docs clean
 
 demo: .venv/installed
 	$(BIN)/python examples/demo.py
+
+serve: .venv/installed
+	$(PIP) --constraint constraints.txt --editable '.[serve]'
+	$(BIN)/efive serve
 
 test: .venv/ready
 	$(BIN)/python -m pytest -m "not slow" -n auto --maxprocesses 4 --dist worksteal
@@ -43,5 +47,5 @@ clean:
 # What development needs besides. torch first and by its pin: other packages would take another build of it.
 .venv/ready: .venv/installed
 	$(PIP) --constraint constraints.txt torch
-	$(PIP) --constraint constraints.txt --editable '.[evaluate,langchain,llama-index,lora,mcp,mteb,train]' --group test --group lint
+	$(PIP) --constraint constraints.txt --editable '.[evaluate,langchain,llama-index,lora,mcp,mteb,serve,train]' --group test --group lint
 	touch $@

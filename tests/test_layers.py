@@ -24,7 +24,11 @@ MAY = {
     "training": {"encoder", "engines", "models", "nearest", "text"},
     "search": {"encoder", "text", "vectors"},
     "evaluation": {"encoder", "engines", "models", "nearest", "search", "vectors"},
-    "cli": {"encoder", "engines", "models", "vectors", "training", "search", "evaluation"},
+    "deployments": {"encoder", "engines", "models", "text"},
+    "server": {"deployments", "encoder", "engines", "models", "preparation", "search", "text", "vectors"},
+    "cli": {
+        "encoder", "engines", "models", "vectors", "training", "search", "evaluation", "deployments", "server",
+    },
     "__main__": {"cli"},
     **{ground: set() for ground in GROUND},
 }
@@ -68,6 +72,8 @@ HEAVY = {
     "langchain_core": {"search/langchain.py"},
     "llama_index": {"search/llama_index.py"},
     "mcp": {"search/mcp.py"},
+    "uvicorn": {"server/run.py"},
+    "prometheus_client": {"server/telemetry.py"},
 }
 
 
