@@ -1,5 +1,6 @@
 """`efive serve`: models behind HTTP."""
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -67,8 +68,5 @@ def _settings(given: str, allocations: int, threads: int | None, precision: str)
 
 def needs_server() -> None:
     """Refuse politely if the server's packages are not installed."""
-    try:
-        import starlette  # noqa: F401
-        import uvicorn  # noqa: F401
-    except ImportError:
-        raise DependencyError("the server needs some packages more: pip install 'efive[serve]'") from None
+    if find_spec("starlette") is None or find_spec("uvicorn") is None:
+        raise DependencyError("the server needs some packages more: pip install 'efive[serve]'")

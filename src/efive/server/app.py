@@ -3,10 +3,11 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import filelock
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
@@ -15,13 +16,13 @@ from starlette.routing import Mount, Route
 from efive.deployments.manager import Deployments
 from efive.deployments.settings import Settings
 from efive.deployments.state import State
-from efive.errors import EfiveError
+from efive.errors import DeploymentError, EfiveError
 from efive.models.store import BUNDLED, ModelStore
 from efive.server import guards
 from efive.server.access import Access
 from efive.server.collections import Collections
 from efive.server.http import answer, make_door, service_of
-from efive.server.protocols import native, openai, sambastudio, tei
+from efive.server.protocols import native, openai, pinecone, sambastudio, tei
 from efive.server.service import Limits, Service
 from efive.server.telemetry import Telemetry
 
@@ -46,6 +47,7 @@ def build(options: Options) -> Starlette:
         "/openai": openai.door(),
         "/tei": tei.door(),
         "/samba": sambastudio.door(),
+        "/pinecone": pinecone.door(),
     }
 
     @contextlib.asynccontextmanager
@@ -70,13 +72,40 @@ def build(options: Options) -> Starlette:
 
 @contextlib.asynccontextmanager
 async def running(options: Options) -> AsyncIterator[Service]:
-    """Restore the state, start the deployments, and end them all afterwards."""
+    """Restore the state, start the deployments, and end them all afterwards.
+
+    Raises:
+        DeploymentError: if another server has this home.
+    """
+    with _alone(options.home):
+        async with _started(options) as service:
+            yield service
+
+
+@contextlib.contextmanager
+def _alone(home: Path) -> Iterator[None]:
+    """Keep other servers out: what doors keep on the disk has one writer."""
+    home.mkdir(parents=True, exist_ok=True)
+    lock = filelock.FileLock(home / "server.lock", blocking=False)
+    try:
+        lock.acquire()
+    except filelock.Timeout:
+        raise DeploymentError(f"another server has {home}; set EFIVE_HOME to another folder for this one") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextlib.asynccontextmanager
+async def _started(options: Options) -> AsyncIterator[Service]:
     state = State(options.home / "server.sqlite")
     deployments = Deployments(ModelStore(options.home), state)
     collections = Collections(options.home / "collections", deployments)
     service = Service(
         deployments, Access(state), Telemetry(deployments), collections, state, options.home, options.limits
     )
+    service.telemetry.announce("native", openai.DOOR, tei.DOOR)
     try:
         names = dict.fromkeys(deployments.restore())
         for settings in options.deployments:
