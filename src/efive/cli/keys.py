@@ -1,6 +1,7 @@
 """`efive keys`: who may use this machine's server."""
 
 from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -23,15 +24,32 @@ def command() -> None:
 @click.option("--scope", "scopes", multiple=True, default=["embed"], show_default=True, help="embed, search, manage.")
 @click.option("--requests-per-minute", type=click.IntRange(min=1))
 @click.option("--tokens-per-minute", type=click.IntRange(min=1))
-def create(name: str, scopes: tuple[str, ...], requests_per_minute: int | None, tokens_per_minute: int | None) -> None:
+@click.option(
+    "--key-file",
+    type=click.Path(path_type=Path),
+    help="A file with the key, such as a mounted secret; it replaces the keys of this name.",
+)
+def create(
+    name: str,
+    scopes: tuple[str, ...],
+    requests_per_minute: int | None,
+    tokens_per_minute: int | None,
+    key_file: Path | None,
+) -> None:
     """Make a key and print it: this is the only time that it can be seen."""
     from efive.server.access import Access
 
+    given = _given(key_file) if key_file else None
     with closing(_state()) as state:
-        key, secret = Access(state).create(
-            name, scopes, requests_per_minute=requests_per_minute, tokens_per_minute=tokens_per_minute
+        access = Access(state)
+        if given is not None:
+            for old in [each for each in access.all() if each.name == name]:
+                access.revoke(old.id)
+        key, secret = access.create(
+            name, scopes, requests_per_minute=requests_per_minute, tokens_per_minute=tokens_per_minute, secret=given
         )
-    click.echo(secret)
+    if given is None:
+        click.echo(secret)
     click.echo(f"efive: key {key.id} for {', '.join(key.scopes)}; keep it, only its hash is kept here", err=True)
 
 
@@ -54,6 +72,12 @@ def revoke(id_: str) -> None:
     with closing(_state()) as state:
         if not Access(state).revoke(id_):
             raise InputError(f"there is no key {id_!r}; `efive keys list` shows them")
+
+
+def _given(file: Path) -> str:
+    if not file.is_file():
+        raise InputError(f"{file} is not a file")
+    return file.read_text(encoding="utf-8", errors="replace").strip()
 
 
 def _state() -> "State":

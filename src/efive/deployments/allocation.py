@@ -33,52 +33,67 @@ class Computed:
     """What the engine took."""
 
 
-class Allocation:
-    """A running engine process. `submit` may be called from any thread; what waits in its socket runs in order."""
+class NotBegunError(EngineCrashedError):
+    """The process ended before it began a batch: another one may have it."""
 
-    def __init__(self, wanted: Start, *, crashed: Callable[[str], None] | None = None) -> None:
-        """Start the process and wait until its engine is warm.
+
+class Allocation:
+    """An engine in a process. `submit` may be called from any thread; what waits in its socket runs in order."""
+
+    info: EngineInfo
+    """Known once it is warm."""
+    memory: int
+    """Bytes of weights."""
+
+    def __init__(self, wanted: Start, *, crashed: Callable[["Allocation"], None] | None = None) -> None:
+        """Start the process; `warm` waits for its engine.
 
         Args:
             wanted: the engine and its model.
-            crashed: called once, from another thread, with the reason if the process ends by itself afterwards.
-
-        Raises:
-            DeploymentError: if the engine does not start; its message says why.
+            crashed: called once, from another thread, if the process ends by itself after it was warm.
         """
+        self._wanted = wanted
         self._socket, theirs = socket.socketpair()
         self._connection = Connection(os.dup(self._socket.fileno()))
         with theirs:
             command = [sys.executable, "-m", "efive.deployments.worker", str(theirs.fileno())]
             self._process = subprocess.Popen(  # noqa: S603
-                command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+                command,
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                process_group=0,  # Ctrl-C is the server's alone: it drains, then hangs up
             )
-        # A server that ends without a word must not leave processes behind; they also end when the socket closes.
-        self._kill = weakref.finalize(self, _end, self._process)
+        self.pid = self._process.pid
+        self.ended = ""
+        """How the process ended; empty while it lives."""
+        self._end = weakref.finalize(self, _end, self._process, self._socket)  # also when this process ends
         self._numbers = count()
         self._waiting: dict[int, Future[Computed]] = {}
         self._lock = threading.Lock()
         self._closing = False
         self._crashed = crashed
-        started = self._start(wanted)
-        self.info: EngineInfo = started.engine_info()
-        self.memory = started.memory
-        self.pid = self._process.pid
-        threading.Thread(target=self._listen, name="efive-allocation", daemon=True).start()
 
-    def _start(self, wanted: Start) -> Started:
+    def warm(self) -> None:
+        """Wait until the engine has loaded its model and is warm.
+
+        Raises:
+            DeploymentError: if it does not start; the message says why.
+            EngineCrashedError: if its process ends meanwhile, or `close` ends it.
+        """
         answer: object = None
         with contextlib.suppress(EOFError, OSError):
-            send(self._connection, wanted)
+            send(self._connection, self._wanted)
             answer = receive(self._connection)
-        if isinstance(answer, Started):
-            return answer
-        self.close()
-        if isinstance(answer, Failed):
-            raise DeploymentError(answer.message)
-        raise EngineCrashedError(
-            f"the engine's process ended while it loaded {Path(wanted.folder).name}: {_ending(self._process)}"
-        )
+        if not isinstance(answer, Started):
+            self.close()
+            self._connection.close()
+            if isinstance(answer, Failed):
+                raise DeploymentError(answer.message)
+            name = Path(self._wanted.folder).name
+            raise EngineCrashedError(f"the engine's process ended while it loaded {name}: {_ending(self._process)}")
+        self.info, self.memory = answer.engine_info(), answer.memory
+        threading.Thread(target=self._listen, name="efive-allocation", daemon=True).start()
 
     @property
     def waiting(self) -> int:
@@ -95,7 +110,7 @@ class Allocation:
                 send(self._connection, Work.of(number, batch))
             except OSError:
                 self._waiting.pop(number, None)
-                future.set_exception(EngineCrashedError("the engine's process is gone"))
+                future.set_exception(NotBegunError(self.ended or "the engine's process has just ended"))
         return future
 
     def _listen(self) -> None:
@@ -105,48 +120,59 @@ class Allocation:
             except (EOFError, OSError):
                 break
             if isinstance(message, Done | Failed):
-                future = self._waiting.pop(message.number, None)
-                if future is None:
-                    continue
+                future = self._waiting.pop(message.number)
                 if isinstance(message, Done):
                     future.set_result(Computed(message.floats(), message.seconds))
                 else:
                     future.set_exception(EngineError(message.message))
-        self._connection.close()
-        self._end_of_process()
-
-    def _end_of_process(self) -> None:
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(_PATIENCE)
-        reason = f"the engine's process ended: {_ending(self._process)}"
-        with self._lock:
+        self._end()
+        self.ended = f"the engine's process ended: {_ending(self._process)}"
+        with self._lock:  # nobody may write to a descriptor that is another file's by now
+            self._connection.close()
             lost, self._waiting = list(self._waiting.values()), {}
-        for future in lost:
-            future.set_exception(EngineCrashedError(reason))
         if not self._closing and self._crashed is not None:
-            self._crashed(reason)
+            self._crashed(self)
+        # It took batches in order, `parallel` at once: the others it had not begun.
+        for place, future in enumerate(lost):
+            future.set_exception((EngineCrashedError if place < self.info.parallel else NotBegunError)(self.ended))
 
-    def close(self) -> None:
-        """End the process once it has answered what it was sent; a second call does nothing."""
+    def close(self, patience: float = 0.0) -> None:
+        """End the process once it has answered what it was sent; a second call does nothing.
+
+        Args:
+            patience: seconds that answers may take; soon after them it is killed.
+        """
         self._closing = True
-        with contextlib.suppress(OSError):
-            self._socket.shutdown(socket.SHUT_WR)  # the process reads its end of file behind the last batch
-        self._kill()
-        self._socket.close()
+        _hang_up(self._socket)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(patience)
+        self._end()
+
+    def kill(self) -> None:
+        """End the process whatever it does."""
+        self._closing = True
+        self._process.kill()
+        self._end()
 
 
-def _end(process: "subprocess.Popen[bytes]") -> None:
-    try:
-        process.wait(_PATIENCE)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+def _end(process: "subprocess.Popen[bytes]", connection: socket.socket) -> None:
+    with connection:
+        _hang_up(connection)
+        try:
+            process.wait(_PATIENCE)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _hang_up(connection: socket.socket) -> None:
+    """Let the other side read its end of file behind the last batch."""
+    with contextlib.suppress(OSError):
+        connection.shutdown(socket.SHUT_WR)
 
 
 def _ending(process: "subprocess.Popen[bytes]") -> str:
-    code = process.returncode
-    if code is None:
-        return "it hangs"
+    code = process.wait()
     if code < 0:
         with contextlib.suppress(ValueError):
             return f"killed by {signal.Signals(-code).name}"

@@ -28,7 +28,7 @@ class Seen:
 def quiet_enough(seen: Seen) -> bool:
     """Say whether one allocation less would still be at ease."""
     rest = seen.allocations - 1
-    return rest > 0 and seen.busy * seen.allocations / rest < _QUIET / _BUSY
+    return rest > 0 and seen.busy * seen.allocations / rest < _QUIET
 
 
 def wanted(seen: Seen, least: int, most: int, idle: float) -> int:

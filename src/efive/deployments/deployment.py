@@ -3,36 +3,33 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-import msgspec
 import numpy as np
 
 from efive.deployments import autoscaler, memory
 from efive.deployments.allocation import Allocation
 from efive.deployments.autoscaler import Seen
-from efive.deployments.cache import VectorCache
+from efive.deployments.cache import VectorCache, key_of
 from efive.deployments.messages import Start
+from efive.deployments.pool import Pool
 from efive.deployments.scheduler import Job, Limits, Scheduler
 from efive.deployments.settings import Settings
 from efive.encoder import Encoder
-from efive.engines.base import Engine, EngineInfo, Floats, TokenBatch
+from efive.engines.base import Engine, EngineInfo, Floats, Precision, TokenBatch
 from efive.engines.hardware import Hardware, available_cpus
 from efive.engines.select import Choice
-from efive.errors import EfiveError, EngineCrashedError, NotReadyError
+from efive.errors import DeploymentError, EfiveError, NotReadyError
 from efive.models.checkpoint import Checkpoint
 from efive.text.tokenizer import TokenIds
 
-_RESTARTS = 5
-"""Crashes in a row before a deployment counts as failed."""
-_RESTART_PAUSE = 0.5
-"""Seconds before the first restart; each one in a row waits twice as long."""
-_STEADY = 60.0
-"""Seconds without a crash after which the next one is the first of a row."""
+if TYPE_CHECKING:
+    from efive.models.architecture import Architecture
+
 _LOOK = 1.0
 """Seconds between looks at the load."""
 _ENDING = 60.0
@@ -74,20 +71,15 @@ class Deployment:
         """Why it failed, or what its last crash was."""
         self.started = 0.0
         """When it was last started, in seconds since 1970."""
-        self.crashes = 0
-        """Of its engines, since it was started."""
-        self.target = 0
-        """How many engines there should be."""
         self.cache = VectorCache(settings.cache)
         self._changed = changed
         self._encoder: Encoder | None = None
         self._scheduler: Scheduler | None = None
-        self._wishes: Start | None = None
-        self._engines: list[Allocation] = []
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._pool: Pool | None = None
+        self._adapting: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._last_request = self._last_crash = time.monotonic()
-        self._in_a_row = 0
+        self._last_request = time.monotonic()
+        self._need: tuple[Architecture, Precision] | None = None
 
     # -- what it is ----------------------------------------------------------------------------------------------
 
@@ -121,7 +113,17 @@ class Deployment:
     @property
     def engines(self) -> Sequence[Allocation]:
         """The engines that are at work."""
-        return tuple(self._engines)
+        return self._pool.engines if self._pool is not None else ()
+
+    @property
+    def target(self) -> int:
+        """How many engines there should be."""
+        return self._pool.target if self._pool is not None else 0
+
+    @property
+    def crashes(self) -> int:
+        """How often an engine has crashed since the start."""
+        return self._pool.crashes if self._pool is not None else 0
 
     def _unready(self) -> str:
         return f"{self.name} is {self.phase}" + (f": {self.reason}" if self.reason else "")
@@ -137,27 +139,39 @@ class Deployment:
         self._last_request = time.monotonic()
         if self.phase is not Phase.READY:
             raise NotReadyError(self._unready())
-        first = {row.tobytes(): place for place, row in reversed(list(enumerate(rows)))}
-        vectors = np.empty((len(rows), self.encoder.dimension), dtype=np.float32)
-        found = self.cache.find([rows[place] for place in first.values()])
-        known = {place: vector for place, vector in zip(first.values(), found, strict=True) if vector is not None}
-        missing = [place for place in first.values() if place not in known]
-        for place, vector in known.items():
-            vectors[place] = vector
-        job: Job | None = None
-        if missing:
-            if self.target == 0:
+        keys = [key_of(row) for row in rows]
+        first: dict[bytes, int] = {}
+        for place, key in enumerate(keys):
+            first.setdefault(key, place)
+        known = self.cache.find(first)
+        missing = [place for key, place in first.items() if key not in known]
+        if not missing:
+            return Answer(np.stack([known[key] for key in keys]), 0.0, 0.0, len(rows))
+        job = await self._submit([rows[place] for place in missing], timeout)
+        vectors, new = job.vectors, [keys[place] for place in missing]
+        self.cache.keep(new, vectors)
+        if len(missing) < len(rows):
+            known.update(zip(new, vectors, strict=True))
+            vectors = np.stack([known[key] for key in keys])
+        return Answer(vectors, job.begun - job.arrived, job.compute, len(rows) - len(missing))
+
+    async def _submit(self, rows: Sequence[TokenIds], timeout: float | None) -> Job:
+        if self.target == 0:
+            try:
                 self._aim(1)
-            wanted = [rows[place] for place in missing]
-            job = await self.scheduler.submit(wanted, timeout=timeout)
-            self.cache.keep(wanted, job.vectors)
-            vectors[missing] = job.vectors
-        if len(first) < len(rows):
-            vectors = vectors[[first[row.tobytes()] for row in rows]]
-        queued = job.begun - job.arrived if job else 0.0
-        return Answer(vectors, queued, job.compute if job else 0.0, len(rows) - len(missing))
+            except DeploymentError as error:
+                raise NotReadyError(str(error)) from None
+        return await self.scheduler.submit(rows, timeout=timeout)
 
     # -- its life ------------------------------------------------------------------------------------------------
+
+    def announce(self) -> None:
+        """Count as starting, just before `start`."""
+        self._set(Phase.STARTING)
+
+    def fail(self, reason: str) -> None:
+        """Count as failed: it cannot even be started."""
+        self._set(Phase.FAILED, reason)
 
     async def start(self, folder: Path) -> None:
         """Load the model and start its engines; it is ready when all of them are warm.
@@ -167,26 +181,46 @@ class Deployment:
             EfiveError: whatever is wrong about the model's files or the options.
         """
         self._loop = asyncio.get_running_loop()
-        self.started, self.crashes, self._in_a_row = time.time(), 0, 0
+        self._pool = pool = Pool(self._broken)
+        self.started = time.time()
         least, most = self.settings.range
-        self.target = min(max(self.settings.allocations, least, 1), most)
+        target = min(max(self.settings.allocations, least, 1), most)
         self._set(Phase.STARTING)
         try:
-            self._encoder = await asyncio.to_thread(self._load, folder)
-            limits = Limits(self.settings.requests, self.settings.wait)
-            self._scheduler = Scheduler(self._engines[0].info, self._encoder.pad_id, limits)
-            self._scheduler.join(self._engines[0])
-            await asyncio.gather(*(self._grow() for _ in range(self.target - 1)))
+            encoder, info = await pool.run(self._load, folder, pool, target)
+            self._encoder, limits = encoder, Limits(self.settings.requests, self.settings.wait)
+            self._scheduler = Scheduler(info, encoder.pad_id, limits)
+            await pool.fill(self._scheduler, target)
         except BaseException as error:
-            await self._end_engines()
-            self._set(Phase.FAILED, str(error) or type(error).__name__)
+            self._end_of_start(error)
+            await pool.close()
             raise
         self._set(Phase.READY)
-        if self.settings.adaptive:
-            self._later(self._adapt())
+        self._follow()
 
-    def _load(self, folder: Path) -> Encoder:
+    def _end_of_start(self, error: BaseException) -> None:
+        if isinstance(error, asyncio.CancelledError):
+            self._set(Phase.STOPPED)
+        else:
+            self._set(Phase.FAILED, str(error) or type(error).__name__)
+
+    def _load(self, folder: Path, pool: Pool, target: int) -> tuple[Encoder, EngineInfo]:
+        """Load the model with its first engine; return what one engine is too."""
         settings = self.settings
+        info: EngineInfo
+
+        def first(model: Checkpoint, choice: Choice, _hardware: Hardware, threads: int) -> Engine:
+            nonlocal info
+            self._need = model.architecture, choice.precision
+            memory.require(*self._need, target, self.name)
+            wanted = Start(
+                str(model.folder), model.max_tokens, choice.engine, str(choice.precision), choice.device,
+                choice.reason, threads, 10 if settings.low_priority else 0,
+            )  # fmt: skip
+            allocation = pool.first(wanted)
+            info = allocation.info
+            return _Front(self, allocation)
+
         encoder = Encoder.load(
             folder,
             engine=settings.engine,
@@ -194,106 +228,51 @@ class Deployment:
             device=settings.device,
             task=settings.task,
             max_tokens=settings.max_tokens,
-            threads=settings.threads or max(1, available_cpus() // settings.range[1]),
-            start=self._first,
+            threads=_threads(settings),
+            start=first,
         )
         _ = encoder.space  # hashes the weights the first time, which no request shall wait for
-        return encoder
+        return encoder, info
 
-    def _first(self, model: Checkpoint, choice: Choice, _hardware: Hardware, threads: int) -> Engine:
-        """Start the first engine, in the thread that loads the model."""
-        memory.require(model.architecture, choice.precision, self.target, self.name)
-        nice = 10 if self.settings.low_priority else 0
-        self._wishes = Start(
-            str(model.folder), model.max_tokens, choice.engine, str(choice.precision), choice.device, choice.reason,
-            threads, nice,
-        )  # fmt: skip
-        self._engines.append(self._new())
-        return _Front(self, self._engines[0].info)
-
-    def _new(self) -> Allocation:
-        """Start an engine; takes its time."""
-        if self._wishes is None or self._loop is None:
-            raise NotReadyError(self._unready())
-        loop, made = self._loop, list[Allocation]()
-
-        def crashed(reason: str) -> None:
-            with contextlib.suppress(RuntimeError):  # the event loop is closed: nobody is left to care
-                loop.call_soon_threadsafe(self._crash, made, reason)
-
-        made.append(Allocation(self._wishes, crashed=crashed))
-        return made[0]
-
-    async def _grow(self) -> None:
-        allocation = await asyncio.to_thread(self._new)
-        if self.phase not in {Phase.STARTING, Phase.READY} or len(self._engines) >= self.target:
-            await asyncio.to_thread(allocation.close)
+    def _broken(self, error: EfiveError | None) -> None:
+        """Take note of a crash, and fail if no engine is left."""
+        pool = self._pool
+        if pool is None or self.phase is not Phase.READY:
             return
-        self._engines.append(allocation)
-        self.scheduler.join(allocation)
-
-    def _shrink(self) -> None:
-        """Let the engine go that is asked least."""
-        allocation = min(self._engines, key=lambda each: each.waiting)
-        self._engines.remove(allocation)
-        self.scheduler.leave(allocation)
-        self._later(asyncio.to_thread(allocation.close))
-
-    def _aim(self, target: int) -> None:
-        """Start or stop engines until there are `target`."""
-        while len(self._engines) > target:
-            self._shrink()
-        new, self.target = target - max(self.target, len(self._engines)), target
-        for _ in range(new):
-            self._later(self._grow_or_fail())
-
-    async def _grow_or_fail(self) -> None:
-        try:
-            await self._grow()
-        except EfiveError as error:
-            self._give_up(error)
-
-    def _crash(self, made: list[Allocation], reason: str) -> None:
-        """Take note that an engine's process has ended, and start another one."""
-        if not made or made[0] not in self._engines:
-            return
-        self._engines.remove(made[0])
-        self.scheduler.leave(made[0])
-        self._later(asyncio.to_thread(made[0].close))
-        now = time.monotonic()
-        self._in_a_row = 1 if now - self._last_crash > _STEADY else self._in_a_row + 1
-        self._last_crash = now
-        self.crashes += 1
-        self.reason = reason
-        self._tell()
-        if self._in_a_row > _RESTARTS:
-            self._give_up(EngineCrashedError(f"{self._in_a_row} crashes in a row; the last one: {reason}"))
-        else:
-            self._later(self._restart(_RESTART_PAUSE * 2 ** (self._in_a_row - 1)))
-
-    async def _restart(self, pause: float) -> None:
-        await asyncio.sleep(pause)
-        if self.phase in {Phase.STARTING, Phase.READY} and len(self._engines) < self.target:
-            await self._grow_or_fail()
-
-    def _give_up(self, error: EfiveError) -> None:
-        """Fail, if no engine is left."""
-        self.reason = str(error)
-        if self._engines or self.phase is not Phase.READY:
+        self.reason = pool.reason
+        if error is None:
             self._tell()
             return
         self._set(Phase.FAILED, str(error))
         self.scheduler.refuse(self._unready())
         self.scheduler.abandon(NotReadyError(self._unready()))
+        pool.close_soon()
+
+    def _aim(self, target: int) -> None:
+        """Let there be `target` engines, if they fit into the memory."""
+        if self._pool is None or self._need is None:
+            return
+        if target > self.target:
+            memory.require(*self._need, target - self.target, self.name)
+        self._pool.aim(target, _threads(self.settings))
 
     async def update(self, settings: Settings) -> None:
-        """Take other settings of the same name and model: the number of allocations changes at once, the rest later."""
-        was_adaptive, self.settings = self.settings.adaptive, settings
-        if self.phase is Phase.READY:
-            least, most = settings.range
+        """Take other settings of the same name and model: allocations and limits change at once, the rest later.
+
+        Raises:
+            DeploymentError: if the new allocations do not fit into the memory; nothing has changed then.
+        """
+        before, self.settings = self.settings, settings
+        if self.phase is not Phase.READY:
+            return
+        least, most = settings.range
+        try:
             self._aim(settings.allocations if not settings.adaptive else min(max(self.target, least), most))
-            if settings.adaptive and not was_adaptive:
-                self._later(self._adapt())
+        except DeploymentError:
+            self.settings = before
+            raise
+        self.scheduler.limits = Limits(settings.requests, settings.wait)
+        self._follow()
         self._tell()
 
     async def stop(self, *, drain: bool = True) -> None:
@@ -308,20 +287,18 @@ class Deployment:
                     async with asyncio.timeout(_ENDING):
                         await self._scheduler.drained()
             self._scheduler.abandon(NotReadyError(self._unready()))
-        for task in tuple(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._end_engines()
+        if self._adapting is not None:
+            self._adapting.cancel()
+        if self._pool is not None:
+            await self._pool.close()
         self._set(Phase.STOPPED)
 
-    async def _end_engines(self) -> None:
-        engines, self._engines = self._engines, []
-        for engine in engines:
-            if self._scheduler is not None:
-                self._scheduler.leave(engine)
-        await asyncio.gather(*(asyncio.to_thread(engine.close) for engine in engines))
-
     # -- its load ------------------------------------------------------------------------------------------------
+
+    def _follow(self) -> None:
+        """Follow the load from now on, if the settings say so."""
+        if self.settings.adaptive and (self._adapting is None or self._adapting.done()):
+            self._adapting = asyncio.ensure_future(self._adapt())
 
     async def _adapt(self) -> None:
         """Follow the load, as long as the settings say so."""
@@ -329,28 +306,31 @@ class Deployment:
         while self.settings.adaptive and self.phase is Phase.READY:
             await asyncio.sleep(_LOOK)
             now, busy = time.monotonic(), self.scheduler.tally.busy
-            passed = (now - before) * max(1, len(self._engines)) * self.scheduler.info.parallel
+            passed = (now - before) * max(1, len(self.engines)) * self.scheduler.info.parallel
+            waits = self.scheduler.queue.requests
             seen = Seen(
-                allocations=len(self._engines),
+                allocations=len(self.engines),
                 busy=min(1.0, (busy - busy_before) / passed),
-                wait=self.scheduler.wait() if self.scheduler.queue.requests else 0.0,
-                since_request=now - self._last_request if not self.scheduler.queue.requests else 0.0,
+                wait=self.scheduler.wait() if waits else 0.0,
+                since_request=now - self._last_request if not (waits or self.scheduler.computing) else 0.0,
                 quiet=quiet,
             )
             quiet = quiet + now - before if autoscaler.quiet_enough(seen) else 0.0
             busy_before, before = busy, now
-            if len(self._engines) == self.target:
+            if len(self.engines) == self.target:
                 wanted = autoscaler.wanted(seen, *self.settings.range, self.settings.idle)
                 if wanted != self.target:
                     quiet = 0.0
-                    self._aim(wanted)
+                    self._adjust(wanted)
+
+    def _adjust(self, target: int) -> None:
+        try:
+            self._aim(target)
+        except DeploymentError as error:  # it goes on with those that it has
+            self.reason = str(error)
+        self._tell()
 
     # -- small things --------------------------------------------------------------------------------------------
-
-    def _later(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.ensure_future(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
     def _set(self, phase: Phase, reason: str = "") -> None:
         self.phase, self.reason = phase, reason
@@ -362,8 +342,6 @@ class Deployment:
 
     def embed_from_thread(self, batch: TokenBatch) -> Floats:
         """Compute a batch for a thread that is not the event loop's."""
-        if self._scheduler is None:  # the model is being loaded: only its int8 gate asks
-            return self._engines[0].submit(batch).result().vectors.copy()
         if self._loop is None:
             raise NotReadyError(self._unready())
         rows = [ids[:length] for ids, length in zip(batch.ids, batch.lengths, strict=True)]
@@ -373,16 +351,19 @@ class Deployment:
 class _Front:
     """The deployment's engines as one engine, for the encoder that collections hold."""
 
-    def __init__(self, deployment: Deployment, info: EngineInfo) -> None:
+    def __init__(self, deployment: Deployment, first: Allocation) -> None:
         self._deployment = deployment
+        self._first = first
         most = deployment.settings.range[1]
-        self.info = replace(info, parallel=info.parallel * most + 1)
+        self.info = replace(first.info, parallel=first.info.parallel * most + 1)
 
     def warmup(self) -> None:
         """Do nothing: engines are warm before they count as started."""
 
     def embed(self, batch: TokenBatch) -> Floats:
         """Compute a batch wherever there is room."""
+        if self._deployment.phase is Phase.STARTING:  # only its int8 gate asks
+            return self._first.submit(batch).result().vectors.copy()
         return self._deployment.embed_from_thread(batch)
 
     def memory_bytes(self) -> int:
@@ -393,6 +374,6 @@ class _Front:
         """Do nothing: engines end when their deployment stops."""
 
 
-def changed(settings: Settings, **fields: Any) -> Settings:  # noqa: ANN401
-    """Return settings with other fields."""
-    return msgspec.structs.replace(settings, **fields)
+def _threads(settings: Settings) -> int:
+    """Return the processors of each allocation."""
+    return settings.threads or max(1, available_cpus() // settings.range[1])

@@ -1,7 +1,6 @@
 """All deployments of a server: started, changed and stopped while others run, and remembered."""
 
 import asyncio
-import contextlib
 from collections.abc import Iterator
 
 import msgspec
@@ -10,11 +9,13 @@ from efive.deployments import catalog, settings
 from efive.deployments.deployment import Deployment, Phase
 from efive.deployments.settings import Settings
 from efive.deployments.state import State
-from efive.errors import DeploymentError, EfiveError, ModelNotFoundError
+from efive.errors import DeploymentError, EfiveError, ModelNotFoundError, NotReadyError
 from efive.inputs import Role
 from efive.models.store import ModelStore
 
 _KIND = "deployment"
+_FIXED = ("name", "model", "engine", "precision", "device", "task", "max_tokens", "threads")
+"""Settings that make it another deployment."""
 
 
 class Record(msgspec.Struct, frozen=True):
@@ -32,7 +33,7 @@ class Deployments:
         self._store = store
         self._state = state
         self._all: dict[str, Deployment] = {}
-        self._running: dict[str, asyncio.Task[None]] = {}
+        self._starting: dict[str, asyncio.Task[None]] = {}
 
     def __iter__(self) -> Iterator[Deployment]:
         return iter(tuple(self._all.values()))
@@ -57,6 +58,8 @@ class Deployments:
             ModelNotFoundError: with the command that would bring the model.
         """
         plain, role = catalog.split_role(name)
+        if plain in self._all:
+            return self._all[plain], role
         known = {each.name: each.settings.model for each in self}
         return self._all[catalog.find(plain, known)], role
 
@@ -93,70 +96,93 @@ class Deployments:
         """Start a deployment and wait until it is ready; one that is ready stays as it is.
 
         Raises:
+            DeploymentError: if it is being stopped, or is stopped before it is ready.
             EfiveError: why it cannot be started.
         """
+        deployment = self.start_soon(name)
+        if task := self._starting.get(name):
+            await asyncio.wait([task])  # which goes on if this caller does not
+            if task.cancelled():
+                raise NotReadyError(f"{name} was stopped before it was ready")
+            task.result()
+        return deployment
+
+    def start_soon(self, name: str) -> Deployment:
+        """Start a deployment without waiting; its phase and reason tell what became of it.
+
+        Raises:
+            DeploymentError: if it is being stopped.
+        """
         deployment = self.get(name)
-        if deployment.phase is Phase.READY:
+        if deployment.phase is Phase.READY or name in self._starting:
             return deployment
-        if name not in self._running:
-            self._running[name] = asyncio.ensure_future(self._start(deployment))
-            self._running[name].add_done_callback(lambda _: self._running.pop(name, None))
-        await asyncio.shield(self._running[name])
+        if deployment.phase is Phase.STOPPING:
+            raise DeploymentError(f"{name} is stopping; start it again when it has stopped")
+        deployment.announce()
+        self._remember(deployment, running=True)
+        task = self._starting[name] = asyncio.ensure_future(self._start(deployment))
+
+        def started(task: "asyncio.Task[None]") -> None:
+            del self._starting[name]
+            if not task.cancelled():
+                task.exception()  # the deployment knows; those who waited for it have heard
+
+        task.add_done_callback(started)
         return deployment
 
     async def _start(self, deployment: Deployment) -> None:
-        folder = self._store.resolve(deployment.settings.model)
+        try:
+            folder = await asyncio.to_thread(self._store.resolve, deployment.settings.model)
+        except EfiveError as error:
+            deployment.fail(str(error))
+            raise
         await deployment.start(folder)
-        self._remember(deployment, running=True)
 
-    def start_soon(self, name: str) -> Deployment:
-        """Start a deployment without waiting; its phase and reason tell what became of it."""
-        deployment = self.get(name)
-
-        async def run() -> None:
-            with contextlib.suppress(EfiveError):  # the deployment knows
-                await self.start(name)
-
-        task = asyncio.ensure_future(run())
-        self._running.setdefault(f"{name} soon", task)
-        task.add_done_callback(lambda _: self._running.pop(f"{name} soon", None))
-        return deployment
+    async def _end_start(self, name: str) -> None:
+        """Break off a start; its deployment has no engines then."""
+        if task := self._starting.get(name):
+            task.cancel()
+            await asyncio.wait([task])
 
     async def update(self, name: str, wanted: Settings) -> Deployment:
         """Change a deployment that may be running: its allocations, limits and priority.
 
         Raises:
             InputError: if the settings cannot be.
-            DeploymentError: if another model, engine or precision is asked for.
+            DeploymentError: if another model, engine or precision is asked for, or more than the memory holds.
         """
         deployment = self.get(name)
-        fixed = ("name", "model", "engine", "precision", "device", "task", "max_tokens", "threads")
-        for field in fixed:
-            if getattr(settings.check(wanted), field) != getattr(deployment.settings, field):
+        settings.check(wanted)
+        for field in _FIXED:
+            if getattr(wanted, field) != getattr(deployment.settings, field):
                 raise DeploymentError(f"{field} cannot change while {name} exists; delete it and make another one")
         await deployment.update(wanted)
         self._remember(deployment, running=deployment.phase in {Phase.READY, Phase.STARTING})
         return deployment
 
     async def stop(self, name: str, *, drain: bool = True) -> Deployment:
-        """Stop a deployment; the server's next start leaves it stopped."""
+        """Stop a deployment; the server's next start leaves it stopped. Goes on if the caller is cancelled."""
         deployment = self.get(name)
         self._remember(deployment, running=False)
-        await deployment.stop(drain=drain)
+        await asyncio.shield(asyncio.ensure_future(self._stop(deployment, drain=drain)))
         return deployment
 
+    async def _stop(self, deployment: Deployment, *, drain: bool) -> None:
+        await self._end_start(deployment.name)
+        await deployment.stop(drain=drain)
+
     async def delete(self, name: str) -> None:
-        """Stop a deployment and forget it."""
+        """Stop a deployment and forget it. Goes on if the caller is cancelled."""
+        await asyncio.shield(asyncio.ensure_future(self._delete(name)))
+
+    async def _delete(self, name: str) -> None:
         await self.stop(name)
         self._state.remove(_KIND, name)
         self._all.pop(name, None)
 
     async def close(self) -> None:
         """Drain and stop everything; what ran is started again with the server."""
-        for task in tuple(self._running.values()):
-            task.cancel()
-        await asyncio.gather(*self._running.values(), return_exceptions=True)
-        await asyncio.gather(*(deployment.stop() for deployment in self))
+        await asyncio.gather(*(self._stop(deployment, drain=True) for deployment in self))
 
     def _remember(self, deployment: Deployment, *, running: bool) -> None:
         if self._state.get(_KIND, deployment.name, Record) is not None:

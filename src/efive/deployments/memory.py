@@ -35,7 +35,18 @@ def available(cgroup: Path = _CGROUP) -> int:
     """Return the bytes that are free on this machine and within this container's limit."""
     free = int(psutil.virtual_memory().available)
     limit, used = _number(cgroup / "memory.max"), _number(cgroup / "memory.current")
-    return free if limit is None or used is None else min(free, max(0, limit - used))
+    if limit is None or used is None:
+        return free
+    return min(free, max(0, limit - used + _reclaimable(cgroup / "memory.stat")))
+
+
+def _reclaimable(path: Path) -> int:
+    """Read how much of a container's memory is files' pages that nobody uses: the kernel takes them back at need."""
+    try:
+        fields = dict(line.split() for line in path.read_text().splitlines())
+        return int(fields.get("inactive_file", 0))
+    except (OSError, ValueError):
+        return 0
 
 
 def require(shape: Architecture, precision: Precision, allocations: int, name: str, *, free: int | None = None) -> None:

@@ -1,8 +1,8 @@
 """What waits for an engine, and in which order. Pure: no clock, no threads, no event loop.
 
-Requests share an engine fairly by tokens (start-time fair queueing, Goyal et al. 1996): a row's turn comes when its
-request has had no more tokens than the others since it arrived. So a single query passes a request of a thousand
-passages, a short text passes a long one that came with it, and nobody waits for ever.
+Requests share an engine fairly by tokens (self-clocked fair queueing, Golestani 1994): a row's turn comes when its
+request, with this row, has had no more tokens than the others since it arrived. So a single query passes a request of
+a thousand passages, a short text passes a long one that came with it, and nobody waits for ever.
 """
 
 import heapq
@@ -10,8 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Generic, TypeVar
-
-import numpy as np
 
 from efive.text.tokenizer import TokenIds
 
@@ -34,7 +32,7 @@ class Waiting(Generic[Owner]):
     taken: int = 0
     """How many of `order` are gone."""
     served: int = 0
-    """The queue's clock at which the next row is done, if nothing else were."""
+    """The clock of its line at which the next row is done, if nothing else were."""
 
     @property
     def next(self) -> int:
@@ -51,31 +49,61 @@ Batch = list[tuple[Waiting[Owner], int]]
 """Rows that go to an engine together: whose, and their number among its rows."""
 
 
+def divide(batch: Batch[Owner], cost: int) -> list[Batch[Owner]]:
+    """Divide a batch, for an engine that pads, where rows of like length are cheaper by themselves; short ones first.
+
+    Args:
+        batch: at least one row.
+        cost: what a batch costs beside its tokens, in tokens.
+    """
+    batch = sorted(batch, key=_length)
+    saved = [at * (_length(batch[-1]) - _length(batch[at - 1])) for at in range(1, len(batch))]
+    best = max(saved, default=0)
+    if best <= cost:
+        return [batch]
+    at = saved.index(best) + 1
+    return [*divide(batch[:at], cost), *divide(batch[at:], cost)]
+
+
+def _length(row: tuple[Waiting[Owner], int]) -> int:
+    return len(row[0].rows[row[1]])
+
+
 class FairQueue(Generic[Owner]):
     """Requests that wait. `tokens` and `requests` say how much there is."""
 
     def __init__(self) -> None:
         self.tokens = 0
         self.requests = 0
-        self._clock = 0
-        self._numbers = count()
-        self._normal: list[tuple[int, int, Waiting[Owner]]] = []
-        self._low: list[tuple[int, int, Waiting[Owner]]] = []
+        self._normal: _Line[Owner] = _Line()
+        self._low: _Line[Owner] = _Line()
 
     def add(self, waiting: Waiting[Owner]) -> None:
         """Let a request wait for its rows, at least one."""
-        lengths = np.fromiter((len(row) for row in waiting.rows), dtype=np.int64, count=len(waiting.rows))
-        waiting.order = np.argsort(lengths, kind="stable").tolist()
-        waiting.served = self._clock + waiting.next
-        self.tokens += int(lengths.sum())
+        lengths = [len(row) for row in waiting.rows]
+        waiting.order = [0] if len(lengths) == 1 else sorted(range(len(lengths)), key=lengths.__getitem__)
+        self.tokens += sum(lengths)
         self.requests += 1
-        heapq.heappush(self._heap(waiting), (waiting.served, next(self._numbers), waiting))
+        self._line(waiting).push(waiting)
+
+    def give_back(self, batch: Batch[Owner]) -> None:
+        """Let rows wait again that no engine has computed."""
+        for waiting, row in batch:
+            if waiting.dropped:
+                continue
+            gone = waiting.taken == len(waiting.order)
+            waiting.order.append(row)
+            self.tokens += len(waiting.rows[row])
+            if gone:
+                self.requests += 1
+                self._line(waiting).push(waiting)
 
     def drop(self, waiting: Waiting[Owner]) -> None:
         """Forget what is left of a request; dropping twice does nothing."""
         if not waiting.dropped and waiting.taken < len(waiting.order):
             self.tokens -= waiting.left
             self.requests -= 1
+            self._line(waiting).dropped += 1
         waiting.dropped = True
 
     def take(self, budget: int, *, padded: bool) -> Batch[Owner]:
@@ -87,8 +115,8 @@ class FairQueue(Generic[Owner]):
         """
         batch: Batch[Owner] = []
         total = longest = 0
-        while (heap := self._first()) is not None:
-            waiting = heap[0][2]
+        while (line := self._first()) is not None:
+            waiting = line.first
             tokens = waiting.next
             longest = max(longest, tokens)
             cost = longest * (len(batch) + 1) if padded else total + tokens
@@ -96,28 +124,59 @@ class FairQueue(Generic[Owner]):
                 break
             total += tokens
             batch.append((waiting, waiting.order[waiting.taken]))
-            self._advance(heap, waiting, tokens)
+            self.requests -= line.advance()
+        self.tokens -= total
         return batch
 
-    def _advance(self, heap: list[tuple[int, int, Waiting[Owner]]], waiting: Waiting[Owner], tokens: int) -> None:
-        self._clock = max(self._clock, waiting.served - tokens)
-        self.tokens -= tokens
+    def _first(self) -> "_Line[Owner] | None":
+        """Return the line whose first request is next, or None if nothing waits."""
+        if self._normal.tidy():
+            return self._normal
+        return self._low if self._low.tidy() else None
+
+    def _line(self, waiting: Waiting[Owner]) -> "_Line[Owner]":
+        return self._low if waiting.low else self._normal
+
+
+class _Line(Generic[Owner]):
+    """Requests of one priority, by turn."""
+
+    def __init__(self) -> None:
+        self.dropped = 0
+        """Requests in it that nobody waits for any more."""
+        self._clock = 0
+        self._numbers = count()
+        self._heap: list[tuple[int, int, Waiting[Owner]]] = []
+
+    @property
+    def first(self) -> Waiting[Owner]:
+        """The request whose row is next."""
+        return self._heap[0][2]
+
+    def push(self, waiting: Waiting[Owner]) -> None:
+        """Let a request stand in line."""
+        waiting.served = self._clock + waiting.next
+        heapq.heappush(self._heap, (waiting.served, next(self._numbers), waiting))
+
+    def advance(self) -> int:
+        """Move on behind the first request's next row; return 1 if that was its last, else 0."""
+        waiting = self.first
+        self._clock = waiting.served  # not where the row began: those who come later would pass for ever
         waiting.taken += 1
         if waiting.taken == len(waiting.order):
-            self.requests -= 1
-            heapq.heappop(heap)
-            return
+            heapq.heappop(self._heap)
+            return 1
         waiting.served += waiting.next
-        heapq.heapreplace(heap, (waiting.served, next(self._numbers), waiting))
+        heapq.heapreplace(self._heap, (waiting.served, next(self._numbers), waiting))
+        return 0
 
-    def _first(self) -> list[tuple[int, int, Waiting[Owner]]] | None:
-        """Return the heap whose first request is next, or None if nothing waits."""
-        for heap in (self._normal, self._low):
-            while heap and heap[0][2].dropped:
-                heapq.heappop(heap)
-            if heap:
-                return heap
-        return None
-
-    def _heap(self, waiting: Waiting[Owner]) -> list[tuple[int, int, Waiting[Owner]]]:
-        return self._low if waiting.low else self._normal
+    def tidy(self) -> bool:
+        """Let those go who were dropped: at the front, and all if they are many; say whether anybody stands here."""
+        if self.dropped > len(self._heap) // 2:
+            self._heap = [each for each in self._heap if not each[2].dropped]
+            heapq.heapify(self._heap)
+            self.dropped = 0
+        while self._heap and self.first.dropped:
+            heapq.heappop(self._heap)
+            self.dropped -= 1
+        return bool(self._heap)

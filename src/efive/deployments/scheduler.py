@@ -1,6 +1,7 @@
 """Scheduler: the requests of one deployment to its allocations, batch after batch. Lives on the event loop."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future
@@ -8,15 +9,17 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from efive.deployments.allocation import Allocation, Computed
-from efive.deployments.queue import Batch, FairQueue, Waiting
+from efive.deployments.allocation import Allocation, Computed, NotBegunError
+from efive.deployments.queue import Batch, FairQueue, Waiting, divide
 from efive.engines.base import EngineInfo, Floats, TokenBatch
-from efive.errors import DeadlineError, NotReadyError, OverloadedError
+from efive.errors import DeadlineError, EngineCrashedError, NotReadyError, OverloadedError
 from efive.text.batching import pad
 from efive.text.tokenizer import TokenIds
 
 _AHEAD = 1
 """Batches in an allocation's socket beside those that it computes, so that it never waits for us."""
+_SHARE = 8
+"""Batches are divided where that saves this part of a full one in padding: about twice what a batch costs by itself."""
 _SMOOTHING = 0.2
 _LEAST_RETRY = 0.1
 """Seconds."""
@@ -70,8 +73,8 @@ class Scheduler:
         self.info = info
         self.tally = Tally()
         self.queue: FairQueue[Job] = FairQueue()
+        self.limits = limits or Limits()
         self._pad_id = pad_id
-        self._limits = limits or Limits()
         self._allocations: dict[Allocation, int] = {}
         self._closed = ""
         self._planned = False
@@ -138,14 +141,15 @@ class Scheduler:
             raise DeadlineError(f"no answer within {timeout:g} s; {self._backlog()}") from None
         finally:
             self.queue.drop(waiting)
+            if not job.done.cancelled() and job.done.done():
+                job.done.exception()  # a caller who goes as it fails does not hear of it: that is no accident
         return job
 
     def _admit(self) -> None:
         if self._closed:
             raise NotReadyError(self._closed)
-        if self.queue.requests >= self._limits.requests:
-            raise OverloadedError(f"{self.queue.requests} requests wait already", retry_after=self.wait())
-        if self.queue.requests and self.wait() > self._limits.seconds:
+        full = self.queue.requests >= self.limits.requests
+        if full or (self.queue.requests and self.wait() > self.limits.seconds):
             raise OverloadedError(self._backlog(), retry_after=self.wait())
 
     def wait(self) -> float:
@@ -154,7 +158,9 @@ class Scheduler:
         return max(_LEAST_RETRY, self.queue.tokens / speed) if speed else _LEAST_RETRY
 
     def _backlog(self) -> str:
-        return f"{self.queue.requests} requests of {self.queue.tokens} tokens wait, about {self.wait():.1f} s of work"
+        requests = "1 request waits" if self.queue.requests == 1 else f"{self.queue.requests} requests wait"
+        work = f", about {self.wait():.1f} s of work" if self.tally.speed else ""
+        return f"{requests}, {self.queue.tokens} tokens{work}"
 
     def _plan(self) -> None:
         """Send batches soon: requests that arrive in the same turn of the event loop share one."""
@@ -172,8 +178,11 @@ class Scheduler:
             batch = self.queue.take(self.info.token_budget, padded=self.info.padded)
             if not batch:
                 return
-            self._allocations[allocation] += 1
-            self._compute(allocation, batch)
+            # Their turn has come for all of them; like lengths go together only to save padding.
+            parts = divide(batch, self.info.token_budget // _SHARE) if self.info.padded else [batch]
+            for part in parts:
+                self._allocations[allocation] += 1
+                self._compute(allocation, part)
 
     def _compute(self, allocation: Allocation, batch: Batch[Job]) -> None:
         now = time.perf_counter()
@@ -183,7 +192,8 @@ class Scheduler:
         future = allocation.submit(TokenBatch(ids, lengths))
 
         def finished(answer: "Future[Computed]") -> None:
-            self._loop.call_soon_threadsafe(self._deliver, allocation, batch, int(lengths.sum()), answer)
+            with contextlib.suppress(RuntimeError):  # the event loop is closed: nobody is left to care
+                self._loop.call_soon_threadsafe(self._deliver, allocation, batch, int(lengths.sum()), answer)
 
         future.add_done_callback(finished)
 
@@ -192,9 +202,7 @@ class Scheduler:
             self._allocations[allocation] -= 1
         self._plan()
         if error := answer.exception():
-            for waiting, _ in batch:
-                self.queue.drop(waiting)
-                _fail(waiting, error)
+            self._lost(allocation, batch, error)
             return
         computed = answer.result()
         self._count(tokens, len(batch), computed.seconds)
@@ -206,6 +214,18 @@ class Scheduler:
             job.missing -= 1
             if not job.missing and not job.done.done():
                 job.done.set_result(None)
+
+    def _lost(self, allocation: Allocation, batch: Batch[Job], error: BaseException) -> None:
+        if isinstance(error, EngineCrashedError):
+            self.leave(allocation)  # at once: whatever is sent there now is lost too
+        if isinstance(error, NotBegunError):
+            if not self._closed:
+                self.queue.give_back(batch)
+                return
+            error = NotReadyError(self._closed)  # nobody will come for it
+        for waiting, _ in batch:
+            self.queue.drop(waiting)
+            _fail(waiting, error)
 
     def _count(self, tokens: int, rows: int, seconds: float) -> None:
         tally = self.tally

@@ -29,7 +29,11 @@ class State:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.touch(mode=0o600)
             self._database = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
-            self._prepare()
+            try:
+                self._prepare()
+            except BaseException:
+                self._database.close()
+                raise
         except (OSError, sqlite3.Error) as error:
             raise DeploymentError(f"{path} cannot be used as the server's state: {error}") from None
 
@@ -50,12 +54,18 @@ class State:
     def get(self, kind: str, name: str, type_: type[Record]) -> Record | None:
         """Return a value as `type_`, or None."""
         rows = self._run("SELECT value FROM record WHERE kind = ? AND name = ?", kind, name)
-        return msgspec.json.decode(rows[0][0], type=type_) if rows else None
+        return self._read(kind, name, rows[0][0], type_) if rows else None
 
     def all(self, kind: str, type_: type[Record]) -> dict[str, Record]:
         """Return all values of a kind as `type_`, by name."""
         rows = self._run("SELECT name, value FROM record WHERE kind = ? ORDER BY name", kind)
-        return {name: msgspec.json.decode(value, type=type_) for name, value in rows}
+        return {name: self._read(kind, name, value, type_) for name, value in rows}
+
+    def _read(self, kind: str, name: str, value: bytes | str, type_: type[Record]) -> Record:
+        try:
+            return msgspec.json.decode(value, type=type_)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise DeploymentError(f"{self._path}: the {kind} {name!r} cannot be read: {error}") from None
 
     def remove(self, kind: str, name: str) -> bool:
         """Forget a value; say whether it was there."""

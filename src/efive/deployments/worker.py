@@ -16,18 +16,23 @@ from efive.engines.hardware import detect
 from efive.errors import EfiveError
 from efive.models import checkpoint
 
+_LAST = 60
+"""Seconds that a process may live behind its last batch."""
+
 
 def main() -> None:
     """Start the engine that the first message names, then answer batches until the server hangs up."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole group; the server drains and hangs up
+    for stop in (signal.SIGINT, signal.SIGTERM):  # may go to all of a service's processes; the server hangs up later
+        signal.signal(stop, signal.SIG_IGN)
     connection = Connection(int(sys.argv[1]))
     first = receive(connection)
     if not isinstance(first, Start):
         raise SystemExit("the first message must say what to start")
     try:
         engine = start(first)
-    except EfiveError as error:
-        send(connection, Failed(-1, error.code, str(error)))
+    except Exception as error:  # whatever it is, the server must hear why
+        text = str(error) if isinstance(error, EfiveError) else f"{type(error).__name__}: {error}"
+        send(connection, Failed(-1, getattr(error, "code", "engine"), text))
         return
     send(connection, Started(describe(engine.info), engine.memory_bytes()))
     answer(connection, engine)
@@ -64,7 +69,8 @@ def answer(connection: Connection, engine: Engine) -> None:
             try:
                 work = receive(connection)
             except (EOFError, OSError):
-                break  # the server hung up, or is gone
+                signal.alarm(_LAST)  # the server hung up, or is gone: nobody may be left to end a process that hangs
+                break
             if isinstance(work, Work):
                 pool.submit(run, work)
     engine.close()

@@ -1,6 +1,7 @@
 """Who may do what: keys, their scopes and their share of the work."""
 
 import hashlib
+import re
 import secrets
 import time
 from collections.abc import Iterable, Mapping
@@ -14,6 +15,7 @@ from efive.errors import ForbiddenError, InputError, RateLimitError, Unauthentic
 
 _KIND = "key"
 _PREFIX = "e5k_"
+_SECRET = re.compile(r"[!-~]{16,500}")
 _MINUTE = 60.0
 
 
@@ -53,6 +55,7 @@ class Caller:
     key: str
     """The key's id; empty where no keys are in use."""
     scopes: frozenset[Scope]
+    tokens_per_minute: int | None = None
 
 
 ANYBODY = Caller("", frozenset(Scope))
@@ -61,7 +64,7 @@ ANYBODY = Caller("", frozenset(Scope))
 
 @dataclass(slots=True)
 class _Bucket:
-    """Takes `rate` a minute, and at most a minute's worth at once."""
+    """Gives `rate` a minute, and at most a minute's worth at once."""
 
     rate: int
     level: float
@@ -79,18 +82,19 @@ class _Bucket:
 
 
 class Access:
-    """The server's keys. Without any, everybody is `ANYBODY`."""
+    """The server's keys. Where there never was one, everybody is `ANYBODY`."""
 
     def __init__(self, state: State) -> None:
         self._state = state
         self._keys = {key.digest: key for key in state.all(_KIND, Key).values()}
         self._requests: dict[str, _Bucket] = {}
         self._tokens: dict[str, _Bucket] = {}
+        self._required = bool(self._keys)
 
     @property
     def required(self) -> bool:
-        """Whether requests need a key."""
-        return bool(self._keys)
+        """Whether requests need a key. Revoking the last key opens no door: this stays true until the server ends."""
+        return self._required
 
     def all(self) -> list[Key]:
         """Return the keys, oldest first."""
@@ -115,7 +119,7 @@ class Access:
             secret: a key that exists already, such as the one that clients are configured with.
 
         Raises:
-            InputError: for a scope that does not exist, or a rate below 1.
+            InputError: for a scope that does not exist, a rate below 1, or a secret that cannot be used.
         """
         try:
             granted = tuple(sorted({Scope(scope) for scope in scopes}))
@@ -126,7 +130,7 @@ class Access:
         for rate in (requests_per_minute, tokens_per_minute):
             if rate is not None and rate < 1:
                 raise InputError(f"a rate of {rate} a minute lets nothing through; leave it out for any number")
-        secret = secret or _PREFIX + secrets.token_urlsafe(32)
+        secret = _PREFIX + secrets.token_urlsafe(32) if secret is None else self._usable(secret)
         key = Key(
             id=secrets.token_hex(6),
             name=name,
@@ -138,14 +142,24 @@ class Access:
         )
         self._state.put(_KIND, key.id, key)
         self._keys[key.digest] = key
+        self._required = True
         return key, secret
+
+    def _usable(self, secret: str) -> str:
+        if not _SECRET.fullmatch(secret):
+            raise InputError("a key is 16 to 500 letters, digits and signs without spaces: headers carry nothing else")
+        if _digest(secret) in self._keys:
+            raise InputError(f"that key is in use already, as {self._keys[_digest(secret)].name!r}")
+        return secret
 
     def revoke(self, id_: str) -> bool:
         """Forget a key; say whether it was there."""
         found = [digest for digest, key in self._keys.items() if key.id == id_]
+        self._state.remove(_KIND, id_)
         for digest in found:
             del self._keys[digest]
-        self._state.remove(_KIND, id_)
+        self._requests.pop(id_, None)
+        self._tokens.pop(id_, None)
         return bool(found)
 
     def admit(self, headers: Mapping[str, str], scope: Scope) -> Caller:
@@ -168,7 +182,7 @@ class Access:
         if scope not in granted:
             raise ForbiddenError(f"the key {key.name!r} is for {', '.join(key.scopes)}; this needs {scope}")
         _take(self._requests, key.id, key.requests_per_minute, 1, "requests")
-        return Caller(key.id, granted)
+        return Caller(key.id, granted, key.tokens_per_minute)
 
     def charge(self, caller: Caller, tokens: int) -> None:
         """Count `tokens` against a caller's share.
@@ -176,9 +190,7 @@ class Access:
         Raises:
             RateLimitError: if it is used up.
         """
-        key = next((key for key in self._keys.values() if key.id == caller.key), None)
-        if key is not None:
-            _take(self._tokens, key.id, key.tokens_per_minute, tokens, "tokens")
+        _take(self._tokens, caller.key, caller.tokens_per_minute, tokens, "tokens")
 
 
 def _take(buckets: dict[str, _Bucket], id_: str, rate: int | None, amount: int, what: str) -> None:

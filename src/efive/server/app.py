@@ -109,8 +109,7 @@ async def _started(options: Options) -> AsyncIterator[Service]:
     try:
         names = dict.fromkeys(deployments.restore())
         for settings in options.deployments:
-            if settings.name not in {each.name for each in deployments}:
-                deployments.create(settings)
+            deployments.create(settings)  # in place of what the state remembers of that name
             names[settings.name] = None
         if not names:
             deployments.create(Settings(name="e5", model=BUNDLED))

@@ -1,20 +1,25 @@
 """What happens to every request, whichever door it takes: an id, a limit on its size, an end with its client."""
 
 import asyncio
+import contextlib
 import logging
 import re
 import secrets
 import time
 from collections.abc import Collection
+from typing import Any
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware import Middleware
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from efive.server.service import Limits
 
 log = logging.getLogger("efive.access")
 _SLASHES = re.compile("//+")
+_LINGER = 5.0
+"""Seconds in which a body is thrown away that was refused."""
 _ID = re.compile(r"[A-Za-z0-9._-]{1,100}")
 
 
@@ -90,11 +95,10 @@ class SizeLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        said = Headers(scope=scope).get("content-length", "0")
-        if not said.isdigit() or int(said) > self._most:
-            await self._refuse(send)
+        if not self._fits(Headers(scope=scope).get("content-length", "0")):
+            await self._refuse(receive, send)
             return
-        size = 0
+        size, begun = 0, False
 
         async def receiving() -> Message:
             nonlocal size
@@ -104,16 +108,35 @@ class SizeLimit:
                 raise _TooLargeError
             return message
 
-        try:
-            await self._app(scope, receiving, send)
-        except _TooLargeError:
-            await self._refuse(send)
+        async def sending(message: Message) -> None:
+            nonlocal begun
+            if begun or size <= self._most:  # else a door reports what it knows nothing of
+                begun = True
+                await send(message)
 
-    async def _refuse(self, send: Send) -> None:
+        with contextlib.suppress(_TooLargeError):
+            await self._app(scope, receiving, sending)
+        if size > self._most and not begun:
+            await self._refuse(receive, send)
+
+    def _fits(self, said: str) -> bool:
+        return said.isdecimal() and len(said) < 20 and int(said) <= self._most
+
+    async def _refuse(self, receive: Receive, send: Send) -> None:
+        """Answer at once, then let the client send on for a while: most read an answer only when they have sent all."""
         text = f'{{"error":"the body has more than {self._most} bytes, the most this server takes; send less at once"}}'
-        headers = [(b"content-type", b"application/json"), (b"connection", b"close")]
+        headers = [
+            (b"content-type", b"application/json"),
+            (b"content-length", str(len(text)).encode()),
+            (b"connection", b"close"),
+        ]
         await send({"type": "http.response.start", "status": 413, "headers": headers})
-        await send({"type": "http.response.body", "body": text.encode()})
+        await send({"type": "http.response.body", "body": text.encode(), "more_body": True})
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LINGER):
+                while (await receive()).get("more_body", False):
+                    pass
+        await send({"type": "http.response.body", "body": b""})
 
 
 class _TooLargeError(Exception):
@@ -121,7 +144,11 @@ class _TooLargeError(Exception):
 
 
 class Disconnects:
-    """Cancels the work of a request whose client has gone away, so that nothing is computed for nobody."""
+    """Cancels the work of a request whose client has gone away, so that nothing is computed for nobody.
+
+    It looks from when the body has been read until the answer is sent: before, the server's own `receive` tells the
+    work; afterwards there is nothing left to save, and what a door does behind its answer is its own.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -131,31 +158,57 @@ class Disconnects:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        body_read = asyncio.Event()
-
-        async def receiving() -> Message:
-            message = await receive()
-            if message["type"] != "http.request" or not message.get("more_body", False):
-                body_read.set()
-            return message
-
-        work = asyncio.ensure_future(self._app(scope, receiving, send))
-        watch = asyncio.ensure_future(_gone(body_read, receive))
+        watch = _Watch(receive, send)
         try:
-            await asyncio.wait({work, watch}, return_when=asyncio.FIRST_COMPLETED)
-            if not work.done():
-                work.cancel()
-            await work
+            await self._app(scope, watch.receive, watch.send)
         except asyncio.CancelledError:
-            if not watch.done() or watch.cancelled():
-                work.cancel()
+            if not watch.gone:
                 raise
+            watch.work.uncancel()
+        except ClientDisconnect:  # in the middle of its body
+            return
         finally:
-            watch.cancel()
+            watch.end()
 
 
-async def _gone(body_read: asyncio.Event, receive: Receive) -> None:
-    """Return when the client is gone."""
-    await body_read.wait()
-    while (await receive())["type"] != "http.disconnect":
-        pass
+class _Watch:
+    """Looks whether the client of one request is still there."""
+
+    def __init__(self, receive: Receive, send: Send) -> None:
+        self.gone = False
+        self.work = _current_task()
+        self._receive = receive
+        self._send = send
+        self._sent = False
+        self._looking: asyncio.Task[None] | None = None
+
+    async def receive(self) -> Message:
+        """Return the next part of the body."""
+        message = await self._receive()
+        complete = message["type"] == "http.request" and not message.get("more_body", False)
+        if complete and self._looking is None:
+            self._looking = asyncio.ensure_future(self._look())
+        return message
+
+    async def send(self, message: Message) -> None:
+        """Send a part of the answer."""
+        self._sent = message["type"] == "http.response.body" and not message.get("more_body", False)
+        await self._send(message)
+
+    def end(self) -> None:
+        """Look no longer."""
+        if self._looking is not None:
+            self._looking.cancel()
+
+    async def _look(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        if not self._sent:
+            self.gone = True
+            self.work.cancel()
+
+
+def _current_task() -> "asyncio.Task[Any]":
+    task = asyncio.current_task()
+    assert task is not None
+    return task

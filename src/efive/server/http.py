@@ -1,6 +1,8 @@
 """Between HTTP and values: bodies in, answers out. Shared by all doors."""
 
 import gzip
+import logging
+import traceback
 import zlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, TypeVar
@@ -9,9 +11,12 @@ import msgspec
 import orjson
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.middleware import Middleware
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
+from starlette.types import ASGIApp, Message, Receive, Send
+from starlette.types import Scope as Connection
 
 from efive.errors import (
     CollectionBusyError,
@@ -30,6 +35,8 @@ from efive.errors import (
 )
 from efive.server.access import Caller, Scope
 from efive.server.service import EmbedResult, Service
+
+log = logging.getLogger("efive.server")
 
 Body = TypeVar("Body")
 Endpoint = Callable[[Request], Awaitable[Response]]
@@ -90,10 +97,43 @@ def make_door(
             error = EfiveError("this server has met an error that it did not expect; its log says more")
         return problem(request, error, status_of(error))
 
-    handlers = {EfiveError: handle, HTTPException: handle, Exception: handle}
-    app = Starlette(routes=routes, exception_handlers=handlers, **application)
+    handlers = {EfiveError: handle, HTTPException: handle}
+    middleware = [*application.pop("middleware", ()), Middleware(_Unexpected, handle)]
+    app = Starlette(routes=routes, exception_handlers=handlers, middleware=middleware, **application)
     app.router.redirect_slashes = False
     return app
+
+
+class _Unexpected:
+    """Answers what nobody expected, and logs where it was: not its message, which may hold a text.
+
+    Starlette's own handler raises again behind its answer, and uvicorn then closes the connection under the client's
+    next request.
+    """
+
+    def __init__(self, app: ASGIApp, handle: Callable[[Request, Exception], Awaitable[Response]]) -> None:
+        self._app = app
+        self._handle = handle
+
+    async def __call__(self, scope: Connection, receive: Receive, send: Send) -> None:
+        begun = False
+
+        async def sending(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, sending)
+        except ClientDisconnect:
+            raise
+        except Exception as error:
+            if begun:
+                raise
+            stack = "".join(traceback.format_tb(error.__traceback__))
+            log.error("unexpected %s", type(error).__name__, extra={"stack": stack})
+            response = await self._handle(Request(scope), error)
+            await response(scope, receive, send)
 
 
 def status_of(error: EfiveError) -> int:

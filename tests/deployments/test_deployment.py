@@ -1,0 +1,372 @@
+"""Deployments of a tiny model, with real engines in real processes."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import psutil
+import pytest
+import tiny
+
+from efive.deployments import autoscaler, deployment, memory, pool
+from efive.deployments.deployment import Deployment, Phase
+from efive.deployments.settings import Settings
+from efive.errors import DeploymentError, EngineCrashedError, NotReadyError
+from efive.inputs import Role
+from efive.preparation import Request
+
+
+def settings(**fields):
+    return Settings(**{"name": "tiny", "model": "tiny", "precision": "fp32", "threads": 1, "cache": 0, **fields})
+
+
+@contextlib.asynccontextmanager
+async def deployed(folder, **fields):
+    """A deployment within the block; behind it nothing of it may be left."""
+    found = Deployment(settings(**fields))
+    await found.start(folder)
+    try:
+        yield found
+    finally:
+        await found.stop()
+        assert found.phase is Phase.STOPPED
+        assert not children()
+
+
+def run(test):
+    async def checked():
+        heard = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: heard.append(context))
+        async with asyncio.timeout(120):
+            await test()
+        assert heard == []
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    asyncio.run(checked(), debug=False)
+
+
+others = set()
+"""Processes and threads of whatever else runs in these tests' process, such as another test's server."""
+
+
+@pytest.fixture(autouse=True)
+def mine():
+    others.clear()
+    others.update(psutil.Process().children(), threading.enumerate())
+
+
+def children():
+    found = []
+    for each in set(psutil.Process().children()) - others:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            found += [each] if "efive.deployments.worker" in each.cmdline() else []
+    return found
+
+
+async def until(condition, seconds=60):
+    async with asyncio.timeout(seconds):
+        while not condition():
+            await asyncio.sleep(0.02)
+
+
+def texts(n, start=0):
+    """Texts that differ in the tiny vocabulary too."""
+    return [f"{tiny.TEXTS[i % 40]} {tiny.TEXTS[i // 40]}" for i in range(start, start + n)]
+
+
+def rows_of(encoder, n, start=0):
+    return encoder.prepare(texts(n, start), Request(Role.PASSAGE)).rows
+
+
+def crash(found, how=signal.SIGKILL):
+    pid = found.engines[0].pid
+    os.kill(pid, how)
+    os.kill(pid, signal.SIGCONT)  # the dead have nothing against it, and the stopped must hear the other one first
+
+
+def test_vectors_are_the_encoder_s_and_repeated_texts_are_computed_once(bert, encoder):
+    async def test():
+        async with deployed(bert, cache=1 << 20) as found:
+            rows = rows_of(encoder, 20)
+            expected = encoder.embed_passages(texts(20)).vectors
+            for cached, engine_rows in ((0, 20), (20, 20)):
+                answer = await found.compute(rows)
+                assert (answer.cached, found.scheduler.tally.rows) == (cached, engine_rows)
+                assert answer.vectors.flags.c_contiguous
+                unit = answer.vectors / np.linalg.norm(answer.vectors, axis=1, keepdims=True)
+                np.testing.assert_allclose(unit, expected, atol=1e-5)
+            mixed = [*rows[5:7], *rows_of(encoder, 2, 100), rows[5], *rows_of(encoder, 1, 100)]
+            answer = await found.compute(mixed)
+            assert (answer.cached, found.scheduler.tally.rows) == (4, 22)
+            again = await found.compute(mixed)
+            np.testing.assert_array_equal(again.vectors, answer.vectors)
+            np.testing.assert_array_equal(answer.vectors[2], answer.vectors[5])
+            answer.vectors[:] = 0  # an answer is its caller's own
+            np.testing.assert_array_equal((await found.compute(mixed)).vectors, again.vectors)
+            threaded = await asyncio.to_thread(found.encoder.embed_passages, texts(1, 3))
+            np.testing.assert_allclose(threaded.vectors[0], expected[3], atol=1e-5)
+
+    run(test)
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSEGV])
+def test_a_crash_is_an_error_for_its_batch_only_and_the_engine_comes_back(bert, encoder, monkeypatch, how):
+    monkeypatch.setattr(pool, "PAUSE", 0.01)
+
+    async def test():
+        async with deployed(bert) as found:
+            descriptors = psutil.Process().num_fds()
+            for crashes in (1, 2):
+                os.kill(found.engines[0].pid, signal.SIGSTOP)  # so that nothing is answered before the crash
+                requests = [asyncio.ensure_future(found.compute([row])) for row in rows_of(encoder, 300)]
+                await until(lambda: found.scheduler.computing == 2)
+                crash(found, how)
+                answers = await asyncio.gather(*requests, return_exceptions=True)
+                lost = [each for each in answers if isinstance(each, Exception)]
+                assert {(type(each), str(each)) for each in lost} == {
+                    (EngineCrashedError, f"the engine's process ended: killed by {how.name}")
+                }
+                assert 0 < len(lost) < 100  # one batch; what was behind it in the socket was computed afterwards
+                assert (found.crashes, found.phase, len(found.engines)) == (crashes, Phase.READY, 1)
+                assert how.name in found.reason
+            await until(lambda: len(children()) == 1)
+            assert psutil.Process().num_fds() <= descriptors
+
+    run(test)
+
+
+def test_it_gives_up_after_several_crashes_in_a_row_and_can_be_started_again(bert, encoder, monkeypatch):
+    monkeypatch.setattr(pool, "PAUSE", 0.01)
+    monkeypatch.setattr(pool, "RESTARTS", 1)
+
+    async def test():
+        async with deployed(bert) as found:
+            crash(found)
+            await until(lambda: found.crashes == 1 and found.engines)
+            os.kill(found.engines[0].pid, signal.SIGSTOP)
+            waiting = [asyncio.ensure_future(found.compute([row])) for row in rows_of(encoder, 300)]
+            await until(lambda: found.scheduler.computing == 2)
+            crash(found)
+            answers = await asyncio.gather(*waiting, return_exceptions=True)
+            assert {type(each) for each in answers} <= {EngineCrashedError, NotReadyError}
+            assert found.phase is Phase.FAILED
+            assert found.reason == "2 crashes in a row; the last one: the engine's process ended: killed by SIGKILL"
+            with pytest.raises(NotReadyError, match="tiny is failed: 2 crashes"):
+                await found.compute(rows_of(encoder, 1))
+            await found.start(bert)
+            assert (await found.compute(rows_of(encoder, 1))).vectors.shape == (1, 64)
+
+    run(test)
+
+
+def test_what_cannot_be_started_says_why(bert, tmp_path, monkeypatch):
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    for file in bert.iterdir():
+        (broken / file.name).write_bytes(file.read_bytes())
+
+    async def refused(message, **fields):
+        found = Deployment(settings(**fields))
+        with pytest.raises(DeploymentError, match=message):
+            await found.start(broken)
+        assert found.phase is Phase.FAILED
+        assert found.reason
+        assert not children()
+        await found.stop()
+
+    async def test():
+        monkeypatch.setattr(memory, "available", lambda: 100 << 20)
+        await refused("2 allocations in fp32 need about .* and 100 MiB are free", allocations=2)
+        monkeypatch.setattr(memory, "available", lambda: 1 << 40)
+        start = pool.Pool.first
+
+        def damage(self, wanted):  # between the server's look at the files and the engine's
+            (broken / "model.safetensors").write_bytes(b"\0" * 100)
+            return start(self, wanted)
+
+        monkeypatch.setattr(pool.Pool, "first", damage)
+        await refused("model.safetensors")
+
+    run(test)
+
+
+def test_allocations_come_and_go_while_requests_run(bert, encoder):
+    async def test():
+        async with deployed(bert, allocations=2) as found:
+            assert len({each.pid for each in found.engines}) == 2
+            stop, done = False, []
+
+            async def ask(n):
+                while not stop:
+                    done.append((await found.compute([rows_of(encoder, 1, n)[0]])).vectors)
+
+            asking = [asyncio.ensure_future(ask(n)) for n in range(8)]
+            for wanted in (1, 3, 1, 2):
+                await found.update(settings(allocations=wanted))
+                await until(lambda wanted=wanted: len(found.engines) == wanted == found.scheduler.allocations)
+                before = len(done)
+                await until(lambda before=before: len(done) > before + 20)
+            stop = True
+            await asyncio.gather(*asking)
+            await until(lambda: len(children()) == 2)
+            assert found.crashes == 0
+            free = memory.available
+            memory.available = lambda: 1 << 20
+            try:
+                with pytest.raises(DeploymentError, match="5 allocations in fp32 need about"):
+                    await found.update(settings(allocations=7, requests=1))
+            finally:
+                memory.available = free
+            assert (found.settings.allocations, found.target) == (2, 2)
+            rows = rows_of(encoder, 500)
+            last = [asyncio.ensure_future(found.compute(rows[i : i + 5])) for i in range(0, 500, 5)]
+            await asyncio.sleep(0)
+            stopping = asyncio.ensure_future(found.stop())
+            await asyncio.sleep(0)
+            with pytest.raises(NotReadyError, match="tiny is stopping"):
+                await found.compute(rows)
+            assert len(await asyncio.gather(*last)) == 100
+            await stopping
+
+    run(test)
+
+
+def test_adaptive_to_none_and_back(bert, encoder, monkeypatch):
+    monkeypatch.setattr(deployment, "_LOOK", 0.05)
+
+    async def test():
+        async with deployed(bert, least=0, most=2, idle=0.3) as found:
+            await until(lambda: not found.engines)
+            assert (found.phase, found.target) == (Phase.READY, 0)
+            await until(lambda: not children())
+            rows = rows_of(encoder, 3)
+            answers = await asyncio.gather(*(found.compute([row]) for row in rows))
+            assert [answer.vectors.shape for answer in answers] == [(1, 64)] * 3
+            assert answers[0].queued > 0.1
+            assert found.crashes == 0
+            await until(lambda: not found.engines)
+            monkeypatch.setattr(memory, "available", lambda: 0)
+            with pytest.raises(NotReadyError, match="1 allocation"):
+                await found.compute(rows)
+            assert found.phase is Phase.READY
+
+    run(test)
+
+
+def test_stopping_a_start_ends_its_process(bert):
+    async def test():
+        found = Deployment(settings(allocations=2))
+        starting = asyncio.ensure_future(found.start(bert))
+        await until(children)
+        starting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await starting
+        assert found.phase is Phase.STOPPED
+        await until(lambda: not children(), 3)
+        await until(
+            lambda: not [each for each in set(threading.enumerate()) - others if each.name.startswith("efive-")], 10
+        )
+
+    run(test)
+
+
+def test_vectors_that_are_not_finite_are_not_kept(bert, encoder, tmp_path):
+    from safetensors.numpy import load_file, save_file
+
+    for file in bert.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    weights = load_file(bert / "model.safetensors")
+    row = rows_of(encoder, 1)[0]
+    weights["embeddings.word_embeddings.weight"][row[3]] = np.nan
+    save_file(weights, tmp_path / "model.safetensors")
+
+    async def test():
+        async with deployed(tmp_path, cache=1 << 20) as found:
+            for _ in range(2):
+                answer = await found.compute([row])
+                assert not np.isfinite(answer.vectors).all()
+                assert answer.cached == 0
+
+    run(test)
+
+
+PARENT = """
+import asyncio, sys
+from pathlib import Path
+from efive.deployments.deployment import Deployment
+from efive.deployments.settings import Settings
+
+async def main():
+    found = Deployment(Settings(name="tiny", model="tiny", precision="fp32", threads=1, allocations=2))
+    await found.start(Path(sys.argv[1]))
+    print(*(each.pid for each in found.engines), flush=True)
+    try:
+        await asyncio.sleep(60)
+    finally:
+        print(*(each.poll() for each in [e._process for e in found.engines]), flush=True)
+        await found.stop()
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_a_server_that_ends_leaves_no_process_behind(bert, how):
+    parent = subprocess.Popen(
+        [sys.executable, "-c", PARENT, str(bert)],
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, start_new_session=True,
+    )  # fmt: skip
+    with parent:
+        pids = [int(pid) for pid in parent.stdout.readline().split()]
+        assert len(pids) == 2
+        engines = [psutil.Process(pid) for pid in pids]
+        if how is signal.SIGINT:  # as from a terminal; the engines live on until they are told
+            for each in engines:
+                each.send_signal(signal.SIGTERM)
+            os.killpg(parent.pid, how)
+            assert parent.stdout.readline().split() == ["None", "None"]
+        else:
+            parent.send_signal(how)
+        parent.wait(20)
+        _, alive = psutil.wait_procs(engines, 20)
+        assert not alive
+
+
+def test_memory_of_a_container_is_what_its_limit_leaves(tmp_path):
+    (tmp_path / "memory.max").write_text("1000000\n")
+    (tmp_path / "memory.current").write_text("900000\n")
+    assert memory.available(tmp_path) == 100_000
+    (tmp_path / "memory.stat").write_text("anon 1\ninactive_file 700000\n")
+    assert memory.available(tmp_path) == 800_000
+    (tmp_path / "memory.max").write_text("max\n")
+    assert memory.available(tmp_path) == memory.available(tmp_path / "nowhere")
+
+
+def seen(**fields):
+    return autoscaler.Seen(**{"allocations": 2, "busy": 0.5, "wait": 0.0, "since_request": 0.0, "quiet": 0.0, **fields})
+
+
+@pytest.mark.parametrize(
+    ("look", "expected"),
+    [
+        (seen(), 2),
+        (seen(busy=0.9, wait=2.0), 3),
+        (seen(busy=0.9, wait=0.1), 2),
+        (seen(allocations=4, busy=1.0, wait=9.0), 4),
+        (seen(quiet=61.0), 1),
+        (seen(quiet=59.0), 2),
+        (seen(allocations=1, quiet=999.0), 1),
+        (seen(allocations=1, since_request=901.0), 0),
+        (seen(allocations=0, since_request=901.0), 0),
+    ],
+)
+def test_how_many_allocations_there_should_be(look, expected):
+    assert autoscaler.wanted(look, 0, 4, 900.0) == expected
+    assert autoscaler.quiet_enough(seen(busy=0.17))
+    assert not autoscaler.quiet_enough(seen(busy=0.2))
+    assert not autoscaler.quiet_enough(seen(allocations=1, busy=0.0))

@@ -1,0 +1,158 @@
+"""Keys: what they open, what they may use up, and that they are nowhere to be read."""
+
+import contextlib
+
+import httpx
+import pytest
+
+from efive.deployments.settings import Settings
+from efive.deployments.state import State
+from efive.errors import ForbiddenError, InputError, RateLimitError, UnauthenticatedError
+from efive.server import access
+from efive.server.access import ANYBODY, Access, Scope
+from efive.server.app import Options
+
+from .conftest import serving
+
+
+@pytest.fixture
+def state(tmp_path):
+    state = State(tmp_path / "server.sqlite")
+    yield state
+    state.close()
+
+
+def bearer(secret):
+    return {"authorization": f"Bearer {secret}"}
+
+
+def test_scopes_include_one_another(state):
+    keys = Access(state)
+    assert keys.admit({}, Scope.MANAGE) is ANYBODY
+    granted = {}
+    for scope in Scope:
+        _, secret = keys.create(str(scope), [scope])
+        granted[scope] = []
+        for wanted in Scope:
+            with contextlib.suppress(ForbiddenError):
+                keys.admit(bearer(secret), wanted)
+                granted[scope].append(str(wanted))
+    assert granted == {
+        Scope.EMBED: ["embed"],
+        Scope.SEARCH: ["embed", "search"],
+        Scope.MANAGE: ["embed", "search", "manage"],
+    }
+    _, secret = keys.create("app", ["embed"])
+    with pytest.raises(ForbiddenError, match="the key 'app' is for embed; this needs manage"):
+        keys.admit(bearer(secret), Scope.MANAGE)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"authorization": "Bearer {}"},
+        {"authorization": "bearer   {}"},
+        {"authorization": "ApiKey {}"},
+        {"api-key": "{}"},
+        {"key": "{}"},
+        {"x-api-key": "{}"},
+        {"authorization": "Basic dXNlcjpwYXNz", "api-key": "{}"},
+    ],
+)
+def test_a_key_is_taken_from_each_protocol_s_header(state, headers):
+    keys = Access(state)
+    key, secret = keys.create("someone", ["embed"])
+    given = {name: value.format(secret) for name, value in headers.items()}
+    assert keys.admit(given, Scope.EMBED).key == key.id
+    for wrong in (secret[:-1], secret.upper(), ""):
+        given = {name: value.format(wrong) for name, value in headers.items()}
+        with pytest.raises(UnauthenticatedError) as refused:
+            keys.admit(given, Scope.EMBED)
+        assert not wrong or wrong not in str(refused.value)
+
+
+def test_rates_are_each_key_s_own_and_say_when_to_come_back(state, monkeypatch):
+    now = 1000.0
+    monkeypatch.setattr(access.time, "monotonic", lambda: now)
+    keys = Access(state)
+    _, busy = keys.create("busy", ["embed"], requests_per_minute=2, tokens_per_minute=100)
+    _, other = keys.create("other", ["embed"])
+    for _ in range(2):
+        caller = keys.admit(bearer(busy), Scope.EMBED)
+    with pytest.raises(RateLimitError, match="this key may have 2 requests a minute; try again in 30") as refused:
+        keys.admit(bearer(busy), Scope.EMBED)
+    assert refused.value.retry_after == pytest.approx(30)
+    for _ in range(100):
+        keys.charge(keys.admit(bearer(other), Scope.EMBED), 1000)
+    keys.charge(caller, 300)  # what is large is allowed once
+    with pytest.raises(RateLimitError, match="100 tokens a minute") as refused:
+        keys.charge(caller, 1)
+    now += refused.value.retry_after
+    keys.charge(caller, 1)
+    now += 3600  # and nobody saves up more than a minute's worth
+    for _ in range(2):
+        keys.admit(bearer(busy), Scope.EMBED)
+    with pytest.raises(RateLimitError):
+        keys.admit(bearer(busy), Scope.EMBED)
+
+
+def test_what_cannot_be_a_key_is_refused(state):
+    keys = Access(state)
+    for bad in ({"scopes": ["all"]}, {"scopes": []}, {"requests_per_minute": 0}, {"tokens_per_minute": -1}):
+        with pytest.raises(InputError):
+            keys.create("x", **{"scopes": ["embed"], **bad})
+    for secret in ("", "short", "with a space in it all", "größer als sechzehn"):
+        with pytest.raises(InputError, match="16 to 500"):
+            keys.create("x", ["embed"], secret=secret)
+    keys.create("mine", ["embed"], secret="a-configured-key-1")
+    with pytest.raises(InputError, match="in use already, as 'mine'"):
+        keys.create("x", ["manage"], secret="a-configured-key-1")
+    assert len(keys.all()) == len(Access(state).all()) == 1
+
+
+def test_only_hashes_are_kept_and_revoking_the_last_key_opens_nothing(state, tmp_path):
+    keys = Access(state)
+    key, secret = keys.create("first", ["manage"])
+    chosen = "a-secret-that-clients-have"
+    second, _ = keys.create("second", ["embed"], secret=chosen)
+    again = Access(state)
+    assert [each.name for each in again.all()] == ["first", "second"]
+    assert again.admit(bearer(secret), Scope.MANAGE).key == key.id
+    files = [file.read_bytes() for file in tmp_path.iterdir()]
+    assert any(key.digest.encode() in content for content in files)
+    for each in (secret, secret.removeprefix("e5k_"), chosen):
+        assert not any(each.encode() in content for content in files)
+        assert each not in repr(again.all())
+    assert keys.revoke(second.id)
+    assert not keys.revoke(second.id)
+    assert keys.revoke(key.id)
+    for headers in ({}, bearer(secret)):
+        with pytest.raises(UnauthenticatedError):
+            keys.admit(headers, Scope.EMBED)
+    assert not Access(state).required
+
+
+def test_a_server_with_keys(tmp_path, bert, caplog):
+    state = State(tmp_path / "server.sqlite")
+    _, manage = Access(state).create("root", ["manage"])
+    _, embed = Access(state).create("app", ["embed"], tokens_per_minute=20)
+    state.close()
+    tiny = Settings(name="tiny", model=str(bert), precision="fp32", threads=1)
+    with caplog.at_level("INFO"), serving(Options(tmp_path, (tiny,))) as server:
+        body = {"model": "tiny", "input": "hello"}
+        url = f"{server.url}/openai/v1/embeddings"
+        assert httpx.post(url, json=body).status_code == 401
+        assert httpx.post(url, json=body, headers=bearer("e5k_" + "x" * 43)).status_code == 401
+        assert httpx.get(f"{server.url}/deployments").status_code == 401
+        assert httpx.post(f"{server.url}/keys", json={}, headers=bearer(embed)).status_code == 403
+        assert httpx.get(f"{server.url}/keys", headers=bearer(manage)).status_code == 200
+        assert httpx.post(url, json=body, headers={"Api-Key": embed}).status_code == 200
+        assert httpx.post(url, json={**body, "input": "word " * 100}, headers={"Key": embed}).status_code == 200
+        refused = httpx.post(url, json=body, headers=bearer(embed))
+        assert refused.status_code == 429
+        assert int(refused.headers["retry-after"]) > 60
+        assert httpx.post(url, json=body, headers=bearer(manage)).status_code == 200
+        seen = httpx.get(f"{server.url}/metrics").text
+        assert 'efive_errors_total{door="openai",error="rate_limited",model="tiny"} 1.0' in seen
+    for secret in (manage, embed):
+        assert secret not in caplog.text + seen
