@@ -14,6 +14,11 @@ make_one() {
 }
 
 for client in \
+    huggingface-hub==2.4.0 \
+    huggingface-hub==0.36.2 \
+    langchain-openai==1.1.16 \
+    openai==3.52.0 \
+    openai==1.109.1 \
     pinecone==10.2.0 \
     pinecone==9.1.0 \
     pinecone==8.1.2 \

@@ -4,6 +4,7 @@ import contextlib
 
 import httpx
 import pytest
+from served import serving
 
 from efive.deployments.settings import Settings
 from efive.deployments.state import State
@@ -11,8 +12,6 @@ from efive.errors import ForbiddenError, InputError, RateLimitError, Unauthentic
 from efive.server import access
 from efive.server.access import ANYBODY, Access, Scope
 from efive.server.app import Options
-
-from .conftest import serving
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import hypothesis
 import pytest
 import requests
-from server.conftest import Running, serving
+from served import Running, serving
 
 from efive.deployments.settings import Settings
 from efive.server.app import Options

@@ -11,7 +11,7 @@ import httpx
 import hypothesis
 import pytest
 from hypothesis import strategies as st
-from server.conftest import Running, serving
+from served import Running, serving
 from starlette.routing import Mount, Route
 
 from efive.deployments.settings import Settings

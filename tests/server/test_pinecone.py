@@ -7,12 +7,11 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from served import serving
 
 from efive.deployments.settings import Settings
 from efive.search.collection import Collection
 from efive.server.app import Options
-
-from .conftest import serving
 
 BASE = "/pinecone"
 LARGE = "multilingual-e5-large"

@@ -1,0 +1,1 @@
+"""Servers of embeddings, and the load that they are put under."""
