@@ -1,0 +1,57 @@
+// The number formats of matrix products. Each treats 4 bytes as one group: one fp32, two bf16 or four int8 values
+// along the inputs. Packing, tiles and attention are the same for all of them.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+
+namespace efive {
+
+template <class I>
+struct Fp32 {
+    using Value = float;
+    using Sums = typename I::Floats;
+    static constexpr int kGroup = 1;
+
+    static EFIVE_INLINE Sums zero() { return I::set(0); }
+    static EFIVE_INLINE Sums dot(Sums acc, typename I::Bits x, typename I::Bits w) {
+        return I::fma(I::as_floats(x), I::as_floats(w), acc);
+    }
+    static EFIVE_INLINE void store(std::uint8_t* p, typename I::Floats x) {
+        I::store(reinterpret_cast<float*>(p), x);
+    }
+    static Value from_float(float x) { return x; }
+};
+
+template <class I>
+struct Bf16 {
+    using Value = std::uint16_t;
+    using Sums = typename I::Floats;
+    static constexpr int kGroup = 2;
+
+    static EFIVE_INLINE Sums zero() { return I::set(0); }
+    static EFIVE_INLINE Sums dot(Sums acc, typename I::Bits x, typename I::Bits w) { return I::dot_bf16(acc, x, w); }
+    static EFIVE_INLINE void store(std::uint8_t* p, typename I::Floats x) { I::store_bf16(p, x); }
+    /// Rounded to nearest, ties to even; NaN stays NaN.
+    static Value from_float(float x) {
+        std::uint32_t bits;
+        std::memcpy(&bits, &x, 4);
+        if (x != x) return static_cast<Value>(bits >> 16 | 0x40);
+        return static_cast<Value>((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+    }
+};
+
+template <class I>
+struct Int8 {
+    using Value = std::int8_t;
+    using Sums = typename I::Bits;
+    static constexpr int kGroup = 4;
+
+    static EFIVE_INLINE Sums zero() { return I::no_bits(); }
+    static EFIVE_INLINE Sums dot(Sums acc, typename I::Bits x, typename I::Bits w) { return I::dot_int8(acc, x, w); }
+};
+
+template <class F>
+inline constexpr bool kQuantised = F::kGroup == 4;
+
+}  // namespace efive

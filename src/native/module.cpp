@@ -1,0 +1,154 @@
+// The Python module efive.engines._native: checks what comes in, keeps alive what is borrowed, releases the GIL.
+#include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
+
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "encoder.h"
+#include "isa.h"
+
+namespace nb = nanobind;
+
+namespace efive {
+namespace {
+
+using Matrix = nb::ndarray<const float, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
+using Vector = nb::ndarray<const float, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+using Ids = nb::ndarray<const std::int32_t, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
+using Lengths = nb::ndarray<const std::int32_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+using Table = nb::ndarray<nb::ro, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
+using Result = nb::ndarray<float, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
+
+void demand(bool holds, const char* message) {
+    if (!holds) throw std::invalid_argument(message);
+}
+
+Precision precision_of(const std::string& name) {
+    if (name == "fp32") return Precision::fp32;
+    if (name == "bf16") return Precision::bf16;
+    if (name == "int8") return Precision::int8;
+    throw std::invalid_argument("no precision " + name);
+}
+
+const Kernels& kernels_of(const std::string& isa, const std::string& precision) {
+    for (const InstructionSet& each : kIsas)
+        if (each.name == isa) {
+            demand(each.supported(), "this processor lacks the instruction set");
+            const Kernels* kernels = each.kernels(precision_of(precision));
+            demand(kernels, "the instruction set lacks the precision");
+            return *kernels;
+        }
+    throw std::invalid_argument("no instruction set " + isa);
+}
+
+/// Names of the instruction sets that are built and that this processor has, best first.
+std::vector<std::string> instruction_sets(const std::string& precision) {
+    std::vector<std::string> found;
+    for (const InstructionSet& each : kIsas)
+        if (each.supported() && each.kernels(precision_of(precision))) found.emplace_back(each.name);
+    return found;
+}
+
+WordTable::Type type_of(const std::string& name, const Table& words) {
+    const auto is = [&](const char* stored, std::size_t size) { return name == stored && words.itemsize() == size; };
+    if (is("F32", 4)) return WordTable::Type::f32;
+    if (is("F16", 2)) return WordTable::Type::f16;
+    if (is("BF16", 2)) return WordTable::Type::bf16;
+    if (is("I8", 1)) return WordTable::Type::i8;
+    throw std::invalid_argument("no word table of " + name);
+}
+
+LayerSource::Affine affine(const Matrix& matrix, const Vector& bias, int outputs, int inputs) {
+    demand(matrix.shape(0) == std::size_t(outputs) && matrix.shape(1) == std::size_t(inputs), "a matrix has the wrong shape");
+    demand(bias.shape(0) == std::size_t(outputs), "a bias has the wrong size");
+    return {matrix.data(), bias.data()};
+}
+
+LayerSource::Affine affine(const Vector& gain, const Vector& bias, int width) {
+    demand(gain.shape(0) == std::size_t(width) && bias.shape(0) == std::size_t(width), "a layer norm has the wrong size");
+    return {gain.data(), bias.data()};
+}
+
+/// An encoder with the word table that it borrows.
+class BoundEncoder {
+public:
+    BoundEncoder(const std::string& isa, const std::string& precision, int heads, int feed_forward, float epsilon,
+                 const std::string& word_type, Table words, Vector word_scales, const Matrix& positions,
+                 const Vector& gain, const Vector& bias)
+        : words_(std::move(words)),
+          scales_(std::move(word_scales)),
+          encoder_(checked(heads, feed_forward, positions, epsilon), kernels_of(isa, precision),
+                   {type_of(word_type, words_), words_.data(), scales_.data()}, positions.data(),
+                   affine(gain, bias, static_cast<int>(words_.shape(1)))) {
+        demand(word_type != "I8" || scales_.shape(0) == words_.shape(0), "an int8 word table needs a scale for each row");
+    }
+
+    void add_layer(const Matrix& qkv, const Vector& qkv_bias, const Matrix& output, const Vector& output_bias,
+                   const Vector& output_gain, const Vector& output_shift, const Matrix& up, const Vector& up_bias,
+                   const Matrix& down, const Vector& down_bias, const Vector& down_gain, const Vector& down_shift) {
+        const int hidden = encoder_.shape().hidden, wide = encoder_.shape().feed_forward;
+        encoder_.add_layer({affine(qkv, qkv_bias, 3 * hidden, hidden), affine(output, output_bias, hidden, hidden),
+                            affine(output_gain, output_shift, hidden), affine(up, up_bias, wide, hidden),
+                            affine(down, down_bias, hidden, wide), affine(down_gain, down_shift, hidden)});
+    }
+
+    void embed(Workspace& workspace, const Ids& ids, const Lengths& lengths, const Result& out) const {
+        const Shape& shape = encoder_.shape();
+        const std::size_t texts = ids.shape(0), width = ids.shape(1);
+        demand(lengths.shape(0) == texts, "there is not one length for each text");
+        demand(out.shape(0) == texts && out.shape(1) == std::size_t(shape.hidden), "the result has the wrong shape");
+        for (std::size_t text = 0; text < texts; ++text) {
+            const std::int32_t length = lengths.data()[text];
+            demand(length >= 1 && std::size_t(length) <= width && length <= shape.longest, "a length is out of range");
+            for (std::int32_t token = 0; token < length; ++token) {
+                const std::int32_t id = ids.data()[text * width + token];
+                demand(id >= 0 && id < shape.vocabulary, "a token id is out of range");
+            }
+        }
+        nb::gil_scoped_release release;
+        encoder_.embed(workspace, ids.data(), static_cast<int>(texts), static_cast<int>(width), lengths.data(),
+                       out.data());
+    }
+
+    std::size_t bytes() const { return encoder_.bytes(); }
+
+private:
+    Shape checked(int heads, int feed_forward, const Matrix& positions, float epsilon) const {
+        const int hidden = static_cast<int>(words_.shape(1));
+        demand(positions.shape(1) == std::size_t(hidden), "the position table has the wrong shape");
+        demand(heads > 0 && hidden % heads == 0, "the width does not divide by the heads");
+        const int size = hidden / heads;
+        demand(size == 16 || size == 32 || size == 64, "heads have 16, 32 or 64 components");
+        demand(feed_forward > 0 && feed_forward % 16 == 0, "the inner width is no multiple of 16");
+        return {hidden, heads, feed_forward, static_cast<int>(positions.shape(0)), static_cast<int>(words_.shape(0)),
+                epsilon};
+    }
+
+    Table words_;
+    Vector scales_;
+    Encoder encoder_;
+};
+
+}  // namespace
+}  // namespace efive
+
+NB_MODULE(_native, module) {
+    using namespace efive;
+    using namespace nb::literals;
+    module.def("instruction_sets", &instruction_sets, "precision"_a);
+    nb::class_<Workspace>(module, "Workspace").def(nb::init<>());
+    nb::class_<BoundEncoder>(module, "Encoder")
+        .def(nb::init<const std::string&, const std::string&, int, int, float, const std::string&, Table, Vector,
+                      const Matrix&, const Vector&, const Vector&>(),
+             "isa"_a, "precision"_a, "heads"_a, "feed_forward"_a, "epsilon"_a, "word_type"_a, "words"_a,
+             "word_scales"_a, "positions"_a, "gain"_a, "bias"_a)
+        .def("add_layer", &BoundEncoder::add_layer, "qkv"_a, "qkv_bias"_a, "output"_a, "output_bias"_a, "output_gain"_a,
+             "output_shift"_a, "up"_a, "up_bias"_a, "down"_a, "down_bias"_a, "down_gain"_a, "down_shift"_a)
+        .def("embed", &BoundEncoder::embed, "workspace"_a, "ids"_a, "lengths"_a, "out"_a)
+        .def_prop_ro("bytes", &BoundEncoder::bytes);
+}
