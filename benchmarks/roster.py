@@ -54,6 +54,8 @@ ROSTER = {
         _efive("efive-fp32", "efive, OpenVINO", engine="openvino", precision="fp32"),
         _efive("efive-bf16", "efive, OpenVINO", engine="openvino", precision="bf16"),
         _efive("efive-int8", "efive, OpenVINO", engine="openvino", precision="int8"),
+        _efive("efive-native-bf16", "efive, native", engine="native", precision="bf16"),
+        _efive("efive-native-int8", "efive, native", engine="native", precision="int8"),
         _efive("efive-torch", "efive, PyTorch", engine="torch", precision="auto"),
         _st("st-bf16", "sentence-transformers", "current", precision="bf16"),
         _st("st-openvino", "sentence-transformers, OpenVINO", "legacy", ("openvino",), backend="openvino"),

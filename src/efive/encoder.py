@@ -93,8 +93,8 @@ class Encoder:
 
         Args:
             model: a folder, the name of a stored model, or None for the bundled model.
-            engine: `auto`, `openvino`, `torch`.
-            precision: `auto`, `fp32`, `bf16`, `int8` (openvino), `fp16` (torch). Each is a space of its own.
+            engine: `auto`, `openvino`, `torch`, `native` (x86-64 CPUs, where it is built).
+            precision: `auto`, `fp32`, `bf16`, `int8` (openvino, native), `fp16` (torch). Each is a space of its own.
             device: `cpu`, `cuda`, `cuda:1`, `mps`; None lets `auto` choose.
             task: for instruct models, a task of the registry or a sentence that says what queries ask for.
             max_tokens: input limit in tokens, prefix and special tokens included; None is the model's own (512).
@@ -280,7 +280,9 @@ class Encoder:
             )
             return f"{lowest:.6f}"
 
-        cosine = float(remembered(self._setup.cache, ["int8 gate", self.space.fingerprint], measure))
+        cosine = float(
+            remembered(self._setup.cache, ["int8 gate", self.engine_info.name, self.space.fingerprint], measure)
+        )
         if self._exact is not None:  # it took the gate's measure and is seldom needed again
             self._exact.close()
             self._exact = None

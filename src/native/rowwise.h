@@ -13,9 +13,9 @@ EFIVE_INLINE void convert_row(const float* x, int width, Rows out, int row) {
         float* scale = out.scales + row * blocks_of(width);
         for (int first = 0; first < width; first += kBlock) {
             const int last = first + kBlock < width ? first + kBlock : width;
-            auto largest = I::set(0);
-            for (int i = first; i < last; i += I::kLanes) largest = I::max(largest, I::abs(I::load(x + i)));
-            const float top = I::maximum(largest);
+            auto largest = I::no_bits();
+            for (int i = first; i < last; i += I::kLanes) largest = I::max_size(largest, I::load(x + i));
+            const float top = I::largest_size(largest);
             *scale++ = top / 127;
             const auto inverse = I::set(top > 1e-30f ? 127 / top : 0);  // of less, the inverse would overflow
             for (int i = first; i < last; i += I::kLanes) I::store_codes(target + i, I::mul(I::load(x + i), inverse));

@@ -49,6 +49,17 @@ struct Avx2 {
         return _mm_cvtss_f32(_mm_max_ss(x, _mm_movehdup_ps(x)));
     }
 
+    /// Bits of the larger of two sizes. Compared as whole numbers, which order like sizes and put NaN above all.
+    static EFIVE_INLINE Bits max_size(Bits size, Floats a) {
+        return _mm256_max_epi32(size, _mm256_castps_si256(abs(a)));
+    }
+    static EFIVE_INLINE float largest_size(Bits sizes) {
+        __m128i x = _mm_max_epi32(_mm256_castsi256_si128(sizes), _mm256_extracti128_si256(sizes, 1));
+        x = _mm_max_epi32(x, _mm_shuffle_epi32(x, 0x4e));
+        x = _mm_max_epi32(x, _mm_shuffle_epi32(x, 0xb1));
+        return _mm_cvtss_f32(_mm_castsi128_ps(x));
+    }
+
     static EFIVE_INLINE Bits no_bits() { return _mm256_setzero_si256(); }
     static EFIVE_INLINE Bits load_bits(const std::uint8_t* p) {
         return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));

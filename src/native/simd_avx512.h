@@ -39,6 +39,17 @@ struct Avx512 {
     static EFIVE_INLINE float sum(Floats a) { return _mm512_reduce_add_ps(a); }
     static EFIVE_INLINE float maximum(Floats a) { return _mm512_reduce_max_ps(a); }
 
+    /// Bits of the larger of two sizes. Compared as whole numbers, which order like sizes and put NaN above all.
+    static EFIVE_INLINE Bits max_size(Bits size, Floats a) {
+        return _mm512_max_epi32(size, _mm512_castps_si512(_mm512_abs_ps(a)));
+    }
+    static EFIVE_INLINE float largest_size(Bits sizes) {
+        const std::int32_t bits = _mm512_reduce_max_epi32(sizes);
+        float size;
+        std::memcpy(&size, &bits, 4);
+        return size;
+    }
+
     static EFIVE_INLINE Bits no_bits() { return _mm512_setzero_si512(); }
     static EFIVE_INLINE Bits load_bits(const std::uint8_t* p) { return _mm512_loadu_si512(p); }
     /// The same 4 bytes in every lane.

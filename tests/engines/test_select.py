@@ -1,6 +1,6 @@
 import pytest
 
-from efive.engines import select
+from efive.engines import native_import, select
 from efive.engines.hardware import Hardware
 from efive.errors import EngineError, InputError
 from efive.models.architecture import Kind
@@ -45,5 +45,14 @@ def test_refusals_say_what_there_is():
         select.choose(Kind.BERT, NEW, "auto", "fp8", None)
     with pytest.raises(EngineError, match="use engine='torch'"):
         select.choose(Kind.BERT, NEW, "openvino", "auto", "cuda")
-    with pytest.raises(EngineError, match="native"):
+    with pytest.raises(EngineError, match="no Mistral kind; use engine='torch'"):
+        select.choose(Kind.MISTRAL, NEW, "native", "auto", None)
+    with pytest.raises(EngineError, match="runs on cpu, not cuda"):
+        select.choose(Kind.BERT, NEW, "native", "auto", "cuda")
+
+
+def test_the_native_engine_is_refused_where_it_is_not_built(monkeypatch):
+    monkeypatch.setattr(native_import, "extension", None)
+    with pytest.raises(EngineError, match=r"native engine is not built here.*use engine='auto'"):
         select.choose(Kind.BERT, NEW, "native", "auto", None)
+    assert select.choose(Kind.BERT, NEW, "auto", "auto", None).engine == "openvino"

@@ -36,6 +36,7 @@ def command(as_json: bool, **engine: Any) -> None:  # noqa: ANN401, FBT001
         "processors_to_use": hardware.cpus,
         "instruction_sets": list(hardware.instruction_sets),
         "variant": variant(hardware.instruction_sets),
+        "native_engine": _native_engine(),
     }
     failure: EfiveError | None = None
     try:
@@ -49,6 +50,15 @@ def command(as_json: bool, **engine: Any) -> None:  # noqa: ANN401, FBT001
     click.echo(json.dumps(facts) if as_json else _for_people(facts))
     if failure and (engine["model"] or not isinstance(failure, ModelNotFoundError)):
         raise failure  # what was asked for does not work
+
+
+def _native_engine() -> str:
+    """Say with which instructions the native engine runs here, or why it does not."""
+    from efive.engines.base import Precision
+    from efive.engines.native_import import instruction_sets, obstacle
+
+    missing = obstacle()
+    return f"no: {missing}" if missing else f"{instruction_sets(Precision.INT8)[0]}; use it with --engine native"
 
 
 def _choice(hardware: "Hardware", options: dict[str, Any]) -> dict[str, Any]:

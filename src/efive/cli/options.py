@@ -21,7 +21,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 _TASK_HELP = "Instruct models: what queries ask for, as a registry name or a sentence."
 _BEFORE_TASK = (
     click.option("--model", "-m", help="A stored model's name or a folder.  [default: the bundled model]"),
-    click.option("--engine", type=click.Choice(["auto", "openvino", "torch"]), default="auto", show_default=True),
+    click.option(
+        "--engine", type=click.Choice(["auto", "openvino", "torch", "native"]), default="auto", show_default=True
+    ),
     click.option(
         "--precision",
         type=click.Choice(["auto", "fp32", "bf16", "fp16", "int8"]),

@@ -34,7 +34,7 @@ class EngineInfo:
     """What an engine is and how it likes to be fed."""
 
     name: str
-    """`openvino` or `torch`."""
+    """`openvino`, `torch` or `native`."""
     precision: Precision
     """The number format of its matrix products."""
     device: str

@@ -2,6 +2,7 @@
 
 import math
 import queue
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -10,6 +11,9 @@ from efive.engines.native_import import extension, instruction_sets, obstacle
 from efive.errors import EngineError
 from efive.models.architecture import Architecture, Kind
 from efive.models.checkpoint import Checkpoint
+
+if TYPE_CHECKING:
+    from efive.engines import _native
 
 _TOKEN_BUDGET = 512
 _HEAD_SIZES = (16, 32, 64)
@@ -35,7 +39,7 @@ class NativeEngine:
         _refuse(architecture, precision, isa)
         self.isa = isa or instruction_sets(precision)[0]
         self._encoder = _load(checkpoint, self.isa, precision)
-        self._workspaces: queue.SimpleQueue[extension.Workspace | None] = queue.SimpleQueue()
+        self._workspaces: queue.SimpleQueue[_native.Workspace | None] = queue.SimpleQueue()
         for _ in range(threads):
             self._workspaces.put(extension.Workspace())
         self.info = EngineInfo(
@@ -98,7 +102,7 @@ def _refuse(shape: Architecture, precision: Precision, isa: str | None) -> None:
         raise EngineError(f"the native engine has no {precision} with {isa} here; there is {', '.join(here)}")
 
 
-def _load(checkpoint: Checkpoint, isa: str, precision: Precision) -> "extension.Encoder":
+def _load(checkpoint: Checkpoint, isa: str, precision: Precision) -> "_native.Encoder":
     """Build the encoder. Its floats are packed or copied; only the word table goes on living in the mapped file."""
     shape, tensors = checkpoint.architecture, checkpoint.tensors
 
@@ -111,7 +115,7 @@ def _load(checkpoint: Checkpoint, isa: str, precision: Precision) -> "extension.
     words = tensors["embeddings.word_embeddings.weight"]
     stored, values = (words.dtype, words.values) if words.dtype != "F64" else ("F32", words.floats())
     positions = floats("embeddings.position_embeddings.weight")[shape.first_position :]
-    encoder = extension.Encoder(
+    encoder: _native.Encoder = extension.Encoder(
         isa,
         str(precision),
         shape.heads,

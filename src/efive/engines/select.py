@@ -44,13 +44,14 @@ def choose(kind: Kind, hardware: Hardware, engine: str, precision: str, device: 
 
     Raises:
         InputError: for an unknown engine or precision.
-        EngineError: for an engine that this version does not have.
+        EngineError: for the native engine where it cannot run.
         DependencyError: if only torch can run the model and it is not installed.
     """
     if engine not in ENGINES:
         raise InputError(f"no engine {engine!r}; the engines are {', '.join(ENGINES)}")
     if engine == "native":
-        raise EngineError("the native engine is not part of this version; use engine='auto'")
+        _refuse_native(kind, device)
+        device = "cpu"
     fixed = parse_precision(precision)
     if engine == "auto" and fixed is Precision.FP16:
         engine, why = "torch", "only torch has fp16"
@@ -65,6 +66,18 @@ def choose(kind: Kind, hardware: Hardware, engine: str, precision: str, device: 
         raise EngineError(f"the openvino engine runs on cpu, not {device}; use engine='torch'")
     chosen, because = (fixed, "asked for") if fixed else _precision(device, hardware)
     return Choice(engine, chosen, device, f"{engine} on {device}: {why}; {chosen}: {because}")
+
+
+def _refuse_native(kind: Kind, device: str | None) -> None:
+    """Raise what keeps the native engine from running here, before anything is loaded."""
+    from efive.engines.native_import import obstacle
+
+    if kind is Kind.MISTRAL:
+        raise EngineError("the native engine has no Mistral kind; use engine='torch' (pip install 'efive[torch]')")
+    if device not in {None, "cpu"}:
+        raise EngineError(f"the native engine runs on cpu, not {device}; use engine='torch'")
+    if missing := obstacle():
+        raise EngineError(f"{missing}; use engine='auto'")
 
 
 def _engine(kind: Kind, device: str | None) -> tuple[str, str | None, str]:
@@ -110,6 +123,10 @@ def start(checkpoint: Checkpoint, choice: Choice, hardware: Hardware, threads: i
         from efive.engines.openvino_engine import OpenVinoEngine
 
         return OpenVinoEngine(checkpoint, choice.precision, hardware, threads)
+    if choice.engine == "native":
+        from efive.engines.native_engine import NativeEngine
+
+        return NativeEngine(checkpoint, choice.precision, threads)
     from efive.engines.torch_engine import TorchEngine
 
     return TorchEngine(checkpoint, choice.precision, choice.device, threads)
