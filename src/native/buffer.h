@@ -34,9 +34,10 @@ public:
         data_ = nullptr;
         size_ = 0;
         const std::size_t alignment = size * sizeof(T) >= kHugePage ? kHugePage : kCacheLine;
-        const std::size_t bytes = (size * sizeof(T) + alignment - 1) / alignment * alignment;
-        data_ = static_cast<T*>(std::aligned_alloc(alignment, bytes));
-        if (!data_) throw std::bad_alloc();
+        const std::size_t bytes = size * sizeof(T);
+        void* memory = nullptr;
+        if (posix_memalign(&memory, alignment, bytes)) throw std::bad_alloc();
+        data_ = static_cast<T*>(memory);
 #if defined(__linux__)
         if (alignment == kHugePage) madvise(data_, bytes, MADV_HUGEPAGE);  // a hint: refusal costs only speed
 #endif
