@@ -33,8 +33,8 @@ docs: .venv/ready
 clean:
 	rm -rf .venv .peers .mypy_cache .ruff_cache .pytest_cache
 
-# What users install: no torch.
-.venv/installed: pyproject.toml constraints.txt
+# What users install: no torch. Builds the native engine into src/ where there is a compiler.
+.venv/installed: pyproject.toml constraints.txt hatch_build.py CMakeLists.txt $(wildcard src/native/*)
 	$(PYTHON) -m venv .venv
 	$(PIP) --upgrade pip
 	$(PIP) --constraint constraints.txt --editable .

@@ -85,13 +85,13 @@ private:
     void project(Workspace& w, const Layer& layer, std::size_t first, int rows) const;
     Rows narrow(Workspace& w) const;
 
+    std::size_t bytes_ = 0;  // before what adds to it while it is made
     Shape shape_;
     const Kernels& kernels_;
     WordTable words_;
     Buffer<float> positions_;
     OwnedNorm norm_;
     std::vector<Layer> layers_;
-    std::size_t bytes_ = 0;
 };
 
 }  // namespace efive
