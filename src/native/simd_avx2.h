@@ -15,8 +15,8 @@ struct Avx2 {
     using Floats = __m256;
     using Bits = __m256i;
     static constexpr int kLanes = 8;
-    /// 8 of 16 registers: the int8 product below needs several for itself.
-    static constexpr int kTileRows = 4;
+    /// 12 of 16 registers, two weights, one activation.
+    static constexpr int kTileRows = 6;
     static constexpr int kTileVectors = 2;
     static constexpr int kOffset = 0;
 
