@@ -6,6 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from efive.cli.compare import command as compare
+from efive.cli.embed import command as embed
 from efive.cli.evaluate import command as evaluate
 from efive.errors import InputError
 from efive.evaluation.results import Run
@@ -55,7 +56,7 @@ def test_a_folder_is_measured_shown_and_written(measure, tmp_path):
     assert task.extras["recall"]["bm25"][0] == 1
     assert run.extras["map"]["labels"] == ["en"] * len(ANIMALS)
     assert task.contamination
-    assert run.command.startswith("efive ")
+    assert run.command.startswith("efive")
     assert "where is the cat?" in (tmp_path / "run.html").read_text()
 
 
@@ -113,6 +114,11 @@ def test_a_broken_line_is_named_before_anything_is_measured(measure, animals):
         file.write("{broken\n")
     with pytest.raises(InputError, match="line 13"):
         measure()
+
+
+def test_the_task_of_instruct_models_is_another_option_here():
+    flags = [[option.opts for option in each.params if option.name == "task"] for each in (evaluate, embed)]
+    assert flags == [[["--instruct"]], [["--task"]]]
 
 
 def test_nothing_to_measure_and_nowhere_to_write_are_told_at_once(measure, bert, tmp_path):

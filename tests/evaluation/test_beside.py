@@ -41,6 +41,13 @@ def test_texts_can_be_left_out(tmp_path):
     assert "texts" not in beside(result(), asked(), tmp_path, texts=False).extras
 
 
+def test_of_translations_the_texts_that_were_not_found_are_kept(tmp_path):
+    system = SystemResult({"f1": 0.5}, {"0": 1.0, "1": 0.0}, each="accuracy")
+    found = TaskResult("t", "bitext", "de-en", ["f1"], "", {}, {}, {"model": system})
+    pairs = Bitext(about("t", "de-en"), ["eins", "zwei"], ["one", "two"])
+    assert beside(found, pairs, tmp_path).extras["texts"]["queries"] == {"1": "zwei — two"}
+
+
 def test_recall_by_depth():
     system = SystemResult({}, {}, {"q1": [("a", 3.0), ("b", 2.0), ("c", 1.0)], "q2": [("a", 1.0)]})
     curve = recall(system, {"q1": ["a", "c"], "q2": ["z"], "q3": [], "q4": ["a"]})

@@ -1,4 +1,5 @@
 import io
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -6,7 +7,8 @@ from runs import bitext, run, task
 
 from efive.errors import InputError
 from efive.evaluation.compare import compare
-from efive.evaluation.differences import show
+from efive.evaluation.differences import VERDICT, sections, show
+from efive.evaluation.results import SystemResult
 
 MANY = {f"q{n:02}": (n % 5) / 5 for n in range(60)}
 
@@ -55,6 +57,28 @@ def test_without_values_of_queries_nothing_is_claimed():
     found = compare(run(bitext("t", "de-en", 0.5)), run(bitext("t", "de-en", 0.9))).tasks[0]
     assert (found.verdict, found.difference, found.p) == ("untested", None, None)
     assert found.gain == pytest.approx(0.4)
+
+
+def matched(f1, found):
+    """A bitext run: F1 is its main measure, and each sentence has an accuracy."""
+    by_query = {str(n): float(n < found) for n in range(50)}
+    system = SystemResult({"f1": f1, "accuracy": found / 50}, by_query, each="accuracy")
+    return run(task("t", "de-en", kind="bitext", measures=["f1", "accuracy"], systems={"model": system}))
+
+
+def test_translations_are_tested_by_accuracy_beside_f1():
+    found = compare(matched(0.5, 30), matched(0.4, 20)).tasks[0]
+    assert (found.tested, found.verdict, found.counts) == ("accuracy", "worse", (0, 40, 10))
+    assert found.gain == pytest.approx(-0.2)
+    rows = sections(compare(matched(0.5, 30), matched(0.4, 20)))
+    assert list(rows) == ["f1", "accuracy"]
+    assert [rows[measure][0][VERDICT] for measure in rows] == ["", "worse"]
+
+
+def test_what_queries_have_must_be_the_same_measure():
+    other = matched(0.4, 20)
+    other.tasks[0].systems["model"] = replace(other.tasks[0].systems["model"], each="f1")
+    assert compare(matched(0.5, 30), other).tasks[0].verdict == "untested"
 
 
 def test_other_data_is_refused():

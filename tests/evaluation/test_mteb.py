@@ -2,13 +2,15 @@
 
 import importlib.util
 
+import made_tasks
 import numpy as np
 import pytest
+from made_tasks import ANSWERS
 
 from efive import Encoder
 from efive.errors import DependencyError, InputError
 from efive.evaluation import mteb as ours
-from efive.evaluation.mteb import MtebEncoder, instruction_of, role_of, run_mteb
+from efive.evaluation.mteb import MtebEncoder, instruction_of, open_mteb, role_of, run_mteb
 from efive.inputs import Role
 from efive.models.tasks import TASKS
 
@@ -72,67 +74,13 @@ def test_says_what_to_install(monkeypatch):
 
 # -- with mteb
 
-ANSWERS = {
-    "q0": ("how high is the mountain", "The mountain rises to five thousand metres."),
-    "q1": ("when does the train leave", "The train leaves at nine in the morning."),
-    "q2": ("what do cats eat", "Cats eat fish and mice."),
-}
-SAME = [("a cat sleeps", "a cat is asleep", 5.0), ("a cat sleeps", "trains are late", 0.0), ("red", "blue", 2.0)]
-
 
 @pytest.fixture(scope="module")
 def make():
     """Return a function that makes tasks of mteb from data of ours."""
     if not INSTALLED:
         pytest.skip("mteb is not installed: pip install 'efive[mteb]'")
-    from datasets import Dataset, DatasetDict
-    from mteb.abstasks.retrieval import AbsTaskRetrieval
-    from mteb.abstasks.retrieval_dataset_loaders import RetrievalSplitData
-    from mteb.abstasks.sts import AbsTaskSTS
-    from mteb.abstasks.task_metadata import TaskMetadata
-
-    def metadata(name, kind, main):
-        return TaskMetadata(
-            name=name, type=kind, main_score=main, description="made for a test", reference="https://example.org",
-            dataset={"path": "none", "revision": "1"}, category="t2t", eval_splits=["test"], eval_langs=["eng-Latn"],
-            date=("2026-01-01", "2026-01-01"), dialect=[], domains=[], task_subtypes=[], license="cc0-1.0",
-            annotations_creators="derived", modalities=["text"], sample_creation="created", bibtex_citation="",
-        )  # fmt: skip
-
-    def retrieval(name, kind):
-        class Made(AbsTaskRetrieval):
-            def load_data(self, *_args, **_options):
-                ids = list(ANSWERS)
-                self.dataset = {
-                    "default": {
-                        "test": RetrievalSplitData(
-                            queries=Dataset.from_list([{"id": i, "text": ANSWERS[i][0]} for i in ids]),
-                            corpus=Dataset.from_list(
-                                [{"id": f"d{i}", "title": "", "text": ANSWERS[i][1]} for i in ids]
-                            ),
-                            relevant_docs={i: {f"d{i}": 1} for i in ids},
-                            top_ranked={i: [f"d{j}" for j in ids] for i in ids} if kind == "Reranking" else None,
-                        )
-                    }
-                }
-                self.data_loaded = True
-
-        Made.metadata = metadata(name, kind, "ndcg_at_10")
-        return Made()
-
-    def sts(name):
-        class Made(AbsTaskSTS):
-            min_score, max_score = 0, 5
-
-            def load_data(self, *_args, **_options):
-                columns = zip(("sentence1", "sentence2", "score"), zip(*SAME, strict=True), strict=True)
-                self.dataset = DatasetDict({"test": Dataset.from_dict({key: list(values) for key, values in columns})})
-                self.data_loaded = True
-
-        Made.metadata = metadata(name, "STS", "cosine_spearman")
-        return Made()
-
-    return lambda name, kind: sts(name) if kind == "STS" else retrieval(name, kind)
+    return made_tasks.make
 
 
 class Noting:
@@ -225,6 +173,13 @@ class TestWithMteb:
         assert ("raw", first) in noting.seen
         assert ("passage", ANSWERS["q0"][1]) in noting.seen
         assert ("raw", f"Instruct: {TASKS['similarity']}\nQuery: a cat sleeps") in noting.seen
+
+    def test_data_that_is_not_here_is_named_with_the_way_to_it(self, noting, tmp_path):
+        with pytest.raises(InputError, match=r"data is not on this machine.*--mteb STS12 --download"):
+            run_mteb(noting, ["STS12"], tmp_path / "out")
+
+    def test_a_task_that_is_asked_for_twice_is_one(self):
+        assert [task.metadata.name for task in open_mteb(["SciFact", "STS12", "SciFact"])] == ["SciFact", "STS12"]
 
     def test_refuses_a_name_that_mteb_does_not_know(self, noting, tmp_path):
         with pytest.raises(InputError, match="no benchmark 'Unheard'"):

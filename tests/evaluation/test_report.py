@@ -7,7 +7,7 @@ from runs import bitext, run, task
 
 from efive.evaluation.compare import compare
 from efive.evaluation.report import queries_of, report, write_report
-from efive.evaluation.results import Failure
+from efive.evaluation.results import Failure, SystemResult
 from efive.evaluation.side_by_side import page
 
 EVIL = "<script>alert(1)</script>"
@@ -128,6 +128,20 @@ def test_what_was_not_kept_is_not_missed():
     asked = queries_of(bare.tasks[0])
     assert [(each.id, each.text, each.found) for each in asked] == [("q1", "", [])]
     assert "q1" in Page(report(bare)).words
+
+
+def test_of_translations_those_that_were_not_found_are_there():
+    system = SystemResult({"f1": 0.5}, {"0": 1.0, "1": 0.0}, each="accuracy")
+    texts = {"queries": {"1": "eins — one"}, "documents": {}}
+    parsed = Page(report(run(task("t", "de-en", kind="bitext", systems={"model": system}, extras={"texts": texts}))))
+    assert [value for name, value in parsed.attributes if name == "data-query"] == ["1"]
+    assert {"1 of 2 translations were not found", "eins — one"} <= set(parsed.words)
+
+
+def test_notes_are_told():
+    one = run()
+    one.extras["notes"] = [f"the map is missing: {EVIL}"]
+    assert f"Note: the map is missing: {EVIL}" in Page(report(one)).words
 
 
 def test_a_lone_surrogate_does_not_cost_the_report(tmp_path):

@@ -248,6 +248,33 @@ def test_it_says_which_task_it_is_at(encoder):
     ]
 
 
+def test_each_sentence_has_an_accuracy_whatever_the_main_measure(encoder):
+    (by_f1,) = evaluate(encoder, [replace(TASKS["bitext"], about=about("pairs", "f1", "accuracy"))]).tasks
+    (by_accuracy,) = evaluate(encoder, [TASKS["bitext"]]).tasks
+    first, second = by_f1.systems["model"], by_accuracy.systems["model"]
+    assert (first.each, second.each) == ("accuracy", "")
+    assert first.by_query == second.by_query
+    assert np.mean(list(first.by_query.values())) == pytest.approx(first.scores["accuracy"])
+
+
+def test_languages_that_cannot_be_compared_cost_no_figure(encoder):
+    reads = []
+
+    def once():
+        if reads:
+            raise OSError("disk gone")
+        reads.append(1)
+        yield from DOCUMENTS.items()
+
+    tasks = [
+        retrieval(about=replace(about(f"farm_{code}", "ndcg_at_10"), language=code), corpus=corpus)
+        for code, corpus in (("en", once), ("de", lambda: iter(DOCUMENTS.items())))
+    ]
+    run = evaluate(encoder, tasks, Settings(window=24, baselines=()))
+    assert [task.name for task in run.tasks] == ["farm_en", "farm_de"]
+    assert run.extras == {"notes": ["languages were not compared: OSError: disk gone"]}
+
+
 def test_a_baseline_or_policy_that_does_not_exist_is_refused(encoder):
     with pytest.raises(InputError, match="no baseline splade; there are bm25"):
         Settings(baselines=["bm25", "splade"])

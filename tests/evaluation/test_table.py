@@ -5,6 +5,7 @@ from rich.console import Console
 from runs import bitext, run, task
 
 from efive.evaluation import table
+from efive.evaluation.languages import gaps
 from efive.evaluation.results import Failure, Quoted, Run, SystemResult
 
 
@@ -76,6 +77,38 @@ def test_failures_are_told():
     one.failed.append(Failure("broken", "retrieval", "en", "qrels, line 3: no such query"))
     assert "not measured: broken: qrels, line 3" in terminal(one)
     assert "Not measured: broken" in table.markdown(one)
+
+
+def pool(language, own):
+    figures = {"queries": 5, "own_share": own, "by_chance": 0.5, "preference": own / 0.5}
+    figures |= {"recall_alone": 0.9, "recall_mixed": None, "drop": None}
+    return {
+        "set": "xquad", "k": 10, "documents": {language: 3, "en": 3}, "sampled": "5 of 9 queries",
+        "languages": {language: figures}, "mean": figures,
+    }  # fmt: skip
+
+
+def test_languages_have_tables_of_their_own():
+    one = run()
+    scores = {f"l{n:02}": n / 40 for n in range(30)} | {"en": 0.5}
+    gap = {"set": "xquad", "kind": "retrieval", "measure": "ndcg_at_10", "languages": gaps(scores)}
+    one.extras["languages"] = {"gaps": [gap], "pools": [pool("de", 0.75)]}
+    _, gaps_grid, pool_grid = table.grids(one)
+    rows = gaps_grid.rows
+    assert [row.language for row in rows] == ["", "l29", "en", *(f"l{n:02}" for n in range(11, -1, -1))]
+    assert rows[-1].cells == ("0.000", "0.725", "0.500")
+    assert "the last 12 of 31" in gaps_grid.remarks[1]
+    assert pool_grid.rows[1].cells == ("0.750", "0.500", "1.500", "0.900", "–", "–")
+    assert pool_grid.remarks[1] == "xquad: 6 documents; 5 of 9 queries"
+    assert "one pool of languages" in terminal(one)
+    assert "| **xquad, ndcg_at_10** |" in table.markdown(one)
+
+
+def test_notes_are_told():
+    one = run()
+    one.extras["notes"] = ["the map is missing: no room"]
+    assert "note: the map is missing: no room" in terminal(one)
+    assert "Note: the map is missing" in table.markdown(one)
 
 
 def test_markdown():

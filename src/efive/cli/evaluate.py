@@ -61,7 +61,9 @@ _WRONG_GATE = 2
 @click.option("--markdown", is_flag=True, help="Print the tables as Markdown.")
 @click.option("--texts/--no-texts", default=True, show_default=True, help="Queries and documents in what is written.")
 @click.option("--require", "gates", multiple=True, metavar="[TASK:]MEASURE>=X", help="Exit code 1 if not reached.")
-@click.option("--mteb", "mteb_names", multiple=True, metavar="NAME", help="A task or benchmark of mteb; repeatable.")
+@click.option(
+    "--mteb", "mteb_names", multiple=True, metavar="NAME", help="A task or benchmark of mteb, whole; repeatable."
+)
 @click.option(
     "--mteb-policy",
     type=click.Choice(["paper", "mteb"]),

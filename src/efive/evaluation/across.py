@@ -132,7 +132,7 @@ def _pool(each: Parallel, bench: Bench) -> dict[str, Any]:
     for task, queries, part, first in zip(each.tasks, asked, documents, firsts, strict=False):
         mixed.append(_rows(queries, search(queries, whole, _DEPTH), 0))
         alone.append(_rows(queries, search(queries, part, _DEPTH), first))
-        relevant += [_relevant(task, query, part, first) for query in queries.ids]
+        relevant += _relevant(task, queries, part, first)
     asked_in = [code for code, queries in zip(languages, asked, strict=True) for _ in queries.ids]
     written_in = [code for code, part in zip(languages, documents, strict=True) for _ in part.ids]
     return {
@@ -169,9 +169,10 @@ def _rows(asked: Asked, found: Found, first: int) -> Rows:
     return rows
 
 
-def _relevant(task: Retrieval, query: str, documents: Documents, first: int) -> list[int]:
-    wanted = {name for name, grade in task.judged[query].items() if grade > 0}
-    return [first + number for number in numbers_of(documents.ids, wanted).values()]
+def _relevant(task: Retrieval, asked: Asked, documents: Documents, first: int) -> list[list[int]]:
+    wanted = [[name for name, grade in task.judged[query].items() if grade > 0] for query in asked.ids]
+    numbers = numbers_of(documents.ids, {name for names in wanted for name in names})
+    return [[first + numbers[name] for name in names if name in numbers] for names in wanted]
 
 
 def across_languages(results: Iterable[TaskResult], tasks: Iterable[Retrieval], bench: Bench) -> dict[str, Any]:

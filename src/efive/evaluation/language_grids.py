@@ -39,15 +39,18 @@ def _pools(pools: list[dict[str, Any]]) -> Grid:
     rows = [row for pool in pools for row in _pool(pool)]
     remark = (
         f"all languages of a set in one pool: own_share of the first {pools[0]['k']} are in the question's language, "
-        "preference is that over chance; recall among documents of its language alone and in the pool"
+        "preference is that over chance; recall of the answers in its language, among its documents and in the pool"
     )
-    sampled = [f"{pool['set']}: {pool['sampled']}" for pool in pools if pool["sampled"]]
+    sampled = [f"{pool['set']}: {'; '.join(filter(None, (_documents(pool), pool['sampled'])))}" for pool in pools]
     return Grid("one pool of languages", _POOL, tuple(rows), (remark, *sampled), ())
 
 
+def _documents(pool: Mapping[str, Any]) -> str:
+    return f"{sum(pool['documents'].values()):,} documents"
+
+
 def _pool(pool: Mapping[str, Any]) -> Iterator[Row]:
-    documents = sum(pool["documents"].values())
-    yield Row(f"{pool['set']}, {documents:,} documents", ("",) * len(_POOL), look="heading")
+    yield Row(pool["set"], ("",) * len(_POOL), look="heading")
     for language, figures in pool["languages"].items():
         yield Row("", tuple(number(figures[key]) for key in _POOL), "", language)
     yield Row("mean", tuple(number(pool["mean"][key]) for key in _POOL), look="mean")

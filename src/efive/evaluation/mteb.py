@@ -202,7 +202,7 @@ def run_mteb(
             measured = mteb.evaluate(model, task, cache=cache, **options)
         except (ConnectionError, FileNotFoundError) as error:  # so datasets and huggingface_hub say it
             raise InputError(
-                f"{task.metadata.name}: its data is not on this machine ({error}); "
+                f"the task's data is not on this machine ({error}); "
                 f"`efive evaluate --mteb {task.metadata.name} --download` fetches it, where there is a network"
             ) from None
         if measured.exceptions:  # of data that is not public, mteb raises nothing

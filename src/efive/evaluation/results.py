@@ -99,7 +99,7 @@ class Run:
     def write(self, path: Path) -> None:
         """Write the run as JSON."""
         draft = path.with_name(path.name + ".part")
-        draft.write_text(json.dumps(asdict(self), ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+        draft.write_text(json.dumps(asdict(self), ensure_ascii=False, separators=(",", ":")) + "\n", encoding="utf-8")
         draft.replace(path)
 
     @classmethod

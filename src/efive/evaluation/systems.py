@@ -136,5 +136,6 @@ def measure_reranking(task: Reranking, bench: Bench, roles: tuple[Role, Role]) -
 def _result(task: Retrieval | Reranking, rankings: metrics.Rankings, keep: int, note: str) -> SystemResult:
     measures = task.about.measures
     found = metrics.measure(task.judged, rankings, measures)
-    best = {query: rankings[query][:keep] for query in rankings} if keep else {}
+    # Digits beyond these decide nothing and are most of a run's file.
+    best = {q: [(d, round(score, 4)) for d, score in hits[:keep]] for q, hits in rankings.items()} if keep else {}
     return SystemResult({name: found[name].mean for name in measures}, found[measures[0]].by_query, best, note)
