@@ -96,17 +96,17 @@ private:
 };
 
 template <class I, class F, int D>
-void attend_heads(const std::uint8_t* qkv, int tokens, int heads, float* context, const AttentionScratch& scratch) {
-    const int hidden = heads * D, size = sizeof(typename F::Value);
-    for (int head = 0; head < heads; ++head)
+void attend_heads(const std::uint8_t* qkv, int tokens, const Heads& heads, float* context,
+                  const AttentionScratch& scratch) {
+    const int hidden = heads.count * D, size = sizeof(typename F::Value);
+    for (int head = heads.first; head < heads.last; ++head)
         Head<I, F, D>(qkv + head * D * size, std::size_t(3) * hidden * size, tokens, hidden, scratch)
             .attend(context + head * D, hidden);
 }
 
 template <class I, class F>
-void attend(const std::uint8_t* qkv, int tokens, int heads, int head_size, float* context,
-            const AttentionScratch& scratch) {
-    switch (head_size) {
+void attend(const std::uint8_t* qkv, int tokens, const Heads& heads, float* context, const AttentionScratch& scratch) {
+    switch (heads.size) {
         case 16: return attend_heads<I, F, 16>(qkv, tokens, heads, context, scratch);
         case 32: return attend_heads<I, F, 32>(qkv, tokens, heads, context, scratch);
         case 64: return attend_heads<I, F, 64>(qkv, tokens, heads, context, scratch);

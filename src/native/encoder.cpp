@@ -10,16 +10,21 @@ namespace {
 /// stay in the second-level cache.
 constexpr int kChunk = 96;
 
+/// Shares of attention for each thread of a team, so that all are done at about the same time.
+constexpr int kShares = 4;
+
 Buffer<float> copied(const float* source, std::size_t size) {
     Buffer<float> copy(size);
     std::memcpy(copy.data(), source, size * sizeof(float));
     return copy;
 }
 
-template <class Do>
-void in_chunks(std::size_t tokens, const Do& run) {
-    for (std::size_t first = 0; first < tokens; first += kChunk)
-        run(first, static_cast<int>(std::min<std::size_t>(kChunk, tokens - first)));
+int ceil_div(std::size_t a, std::size_t b) { return static_cast<int>((a + b - 1) / b); }
+
+Texts flat(const std::int32_t* ids, int count, int width, const std::int32_t* lengths) {
+    Texts texts{ids, count, width, {0}};
+    for (int text = 0; text < count; ++text) texts.starts.push_back(texts.tokens() + lengths[text]);
+    return texts;
 }
 
 }  // namespace
@@ -67,84 +72,113 @@ void Encoder::reserve(Workspace& w, std::size_t tokens, int longest) const {
     w.x.reserve(tokens * hidden);
     w.context.reserve(tokens * hidden);
     w.qkv.reserve(tokens * 3 * hidden * kernels_.attended_size);
-    w.narrow.reserve(kChunk * hidden * kernels_.value_size);
-    w.narrow_scales.reserve(kChunk * blocks_of(shape_.hidden));
-    w.wide.reserve(kChunk * wide * kernels_.value_size);
-    w.wide_scales.reserve(kChunk * blocks_of(shape_.feed_forward));
-    w.expanded.reserve(kChunk * wide);
-    w.keys.reserve(padded * head * kernels_.attended_size);
-    w.values.reserve(padded * head * kernels_.attended_size);
-    w.scores.reserve(padded * kMostTileRows);
-    w.weights.reserve(padded * kMostTileRows * kernels_.attended_size);
+    for (Workspace::Member& m : w.members) {
+        m.narrow.reserve(kChunk * hidden * kernels_.value_size);
+        m.narrow_scales.reserve(kChunk * blocks_of(shape_.hidden));
+        m.wide.reserve(kChunk * wide * kernels_.value_size);
+        m.wide_scales.reserve(kChunk * blocks_of(shape_.feed_forward));
+        m.expanded.reserve(kChunk * wide);
+        m.keys.reserve(padded * head * kernels_.attended_size);
+        m.values.reserve(padded * head * kernels_.attended_size);
+        m.scores.reserve(padded * kMostTileRows);
+        m.weights.reserve(padded * kMostTileRows * kernels_.attended_size);
+    }
 }
 
-Rows Encoder::narrow(Workspace& w) const {
-    return {w.narrow.data(), shape_.hidden * kernels_.value_size, w.narrow_scales.data()};
+/// Run run(first token, rows, member) for all tokens: chunks of whole tiles, and as many for each thread.
+template <class Do>
+void Encoder::in_chunks(Team& team, std::size_t tokens, const Do& run) const {
+    const int chunks = team.size() * ceil_div(tokens, std::size_t(kChunk) * team.size());
+    const int even = ceil_div(tokens, chunks);
+    const int size = std::min(kChunk, ceil_div(even, kernels_.tile_rows) * kernels_.tile_rows);
+    team.run(ceil_div(tokens, size), [&](int chunk, int member) {
+        const std::size_t first = std::size_t(chunk) * size;
+        run(first, static_cast<int>(std::min<std::size_t>(size, tokens - first)), member);
+    });
 }
 
-void Encoder::look_up(const std::int32_t* ids, int texts, int width, const std::int32_t* lengths, float* x) const {
+Rows Encoder::narrow(Workspace::Member& m) const {
+    return {m.narrow.data(), shape_.hidden * kernels_.value_size, m.narrow_scales.data()};
+}
+
+void Encoder::look_up(const Texts& texts, std::size_t first, int rows, float* x) const {
     const int hidden = shape_.hidden;
-    for (int text = 0; text < texts; ++text)
-        for (int token = 0; token < lengths[text]; ++token, x += hidden) {
-            words_.read(ids[std::size_t(text) * width + token], hidden, x);
-            const float* position = positions_.data() + std::size_t(token) * hidden;
-            for (int i = 0; i < hidden; ++i) x[i] += position[i];
-        }
+    const auto& starts = texts.starts;
+    std::size_t text = std::upper_bound(starts.begin(), starts.end(), first) - starts.begin() - 1;
+    for (std::size_t flat = first; flat < first + rows; ++flat, x += hidden) {
+        while (flat >= starts[text + 1]) ++text;
+        const std::size_t token = flat - starts[text];
+        words_.read(texts.ids[text * texts.width + token], hidden, x);
+        const float* position = positions_.data() + token * hidden;
+        for (int i = 0; i < hidden; ++i) x[i] += position[i];
+    }
 }
 
-void Encoder::project(Workspace& w, const Layer& layer, std::size_t first, int rows) const {
+void Encoder::project(Workspace& w, Workspace::Member& m, const Layer& layer, std::size_t first, int rows) const {
     std::uint8_t* out = w.qkv.data() + first * 3 * shape_.hidden * kernels_.attended_size;
-    kernels_.project(narrow(w), rows, layer.qkv.view, out);
+    kernels_.project(narrow(m), rows, layer.qkv.view, out);
 }
 
-void Encoder::attend(Workspace& w, int texts, const std::int32_t* lengths) const {
+void Encoder::attend(Workspace& w, const Texts& texts) const {
     const std::size_t hidden = shape_.hidden;
-    const AttentionScratch scratch{w.keys.data(), w.values.data(), w.scores.data(), w.weights.data()};
-    std::size_t first = 0;
-    for (int text = 0; text < texts; first += lengths[text++])
-        kernels_.attend(w.qkv.data() + first * 3 * hidden * kernels_.attended_size, lengths[text], shape_.heads,
-                        shape_.hidden / shape_.heads, w.context.data() + first * hidden, scratch);
+    // One thread takes a text with all its heads; several divide them, finely enough to be done together.
+    const int wanted = w.team.size() == 1 ? 1 : ceil_div(kShares * w.team.size(), texts.count);
+    const int heads = ceil_div(shape_.heads, std::min(wanted, shape_.heads)), parts = ceil_div(shape_.heads, heads);
+    w.team.run(texts.count * parts, [&](int item, int member) {
+        Workspace::Member& m = w.members[member];
+        const int text = item / parts, first = item % parts * heads;
+        const Heads range{shape_.heads, shape_.hidden / shape_.heads, first, std::min(first + heads, shape_.heads)};
+        const AttentionScratch scratch{m.keys.data(), m.values.data(), m.scores.data(), m.weights.data()};
+        kernels_.attend(w.qkv.data() + texts.starts[text] * 3 * hidden * kernels_.attended_size, texts.length(text),
+                        range, w.context.data() + texts.starts[text] * hidden, scratch);
+    });
 }
 
-void Encoder::after_attention(Workspace& w, const Layer& layer, std::size_t first, int rows) const {
+void Encoder::after_attention(Workspace& w, Workspace::Member& m, const Layer& layer, std::size_t first,
+                              int rows) const {
     const int hidden = shape_.hidden, inner = shape_.feed_forward;
-    const Rows input = narrow(w);
-    const Rows wide{w.wide.data(), inner * kernels_.value_size, w.wide_scales.data()};
+    const Rows input = narrow(m);
+    const Rows wide{m.wide.data(), inner * kernels_.value_size, m.wide_scales.data()};
     float* x = w.x.data() + first * hidden;
     kernels_.convert(w.context.data() + first * hidden, rows, hidden, input);
     kernels_.add(input, rows, layer.output.view, x);
     kernels_.norm(x, rows, hidden, layer.output_norm.view, input);
-    kernels_.expand(input, rows, layer.up.view, w.expanded.data(), wide);
+    kernels_.expand(input, rows, layer.up.view, m.expanded.data(), wide);
     kernels_.add(wide, rows, layer.down.view, x);
     kernels_.norm(x, rows, hidden, layer.down_norm.view, input);
 }
 
-void Encoder::embed(Workspace& w, const std::int32_t* ids, int texts, int width, const std::int32_t* lengths,
+void Encoder::embed(Workspace& w, const std::int32_t* ids, int count, int width, const std::int32_t* lengths,
                     float* out) const {
-    std::size_t tokens = 0;
-    for (int text = 0; text < texts; ++text) tokens += lengths[text];
+    const Texts texts = flat(ids, count, width, lengths);
+    const std::size_t tokens = texts.tokens();
     if (tokens == 0) return;
     const int hidden = shape_.hidden;
-    reserve(w, tokens, *std::max_element(lengths, lengths + texts));
-    look_up(ids, texts, width, lengths, w.x.data());
-    in_chunks(tokens, [&](std::size_t first, int rows) {
-        kernels_.norm(w.x.data() + first * hidden, rows, hidden, norm_.view, narrow(w));
-        if (!layers_.empty()) project(w, layers_[0], first, rows);
+    reserve(w, tokens, *std::max_element(lengths, lengths + count));
+    in_chunks(w.team, tokens, [&](std::size_t first, int rows, int member) {
+        float* x = w.x.data() + first * hidden;
+        look_up(texts, first, rows, x);
+        kernels_.norm(x, rows, hidden, norm_.view, narrow(w.members[member]));
+        if (!layers_.empty()) project(w, w.members[member], layers_[0], first, rows);
     });
     for (std::size_t i = 0; i < layers_.size(); ++i) {
-        attend(w, texts, lengths);
+        attend(w, texts);
         // The next layer's queries, keys and values follow at once, while the chunk's activations are in the cache.
-        in_chunks(tokens, [&](std::size_t first, int rows) {
-            after_attention(w, layers_[i], first, rows);
-            if (i + 1 < layers_.size()) project(w, layers_[i + 1], first, rows);
+        in_chunks(w.team, tokens, [&](std::size_t first, int rows, int member) {
+            after_attention(w, w.members[member], layers_[i], first, rows);
+            if (i + 1 < layers_.size()) project(w, w.members[member], layers_[i + 1], first, rows);
         });
     }
-    const float* x = w.x.data();
-    for (int text = 0; text < texts; ++text, out += hidden) {
+    pool(texts, w.x.data(), out);
+}
+
+void Encoder::pool(const Texts& texts, const float* x, float* out) const {
+    const int hidden = shape_.hidden;
+    for (int text = 0; text < texts.count; ++text, out += hidden) {
         std::fill(out, out + hidden, 0.0f);
-        for (int token = 0; token < lengths[text]; ++token, x += hidden)
+        for (int token = 0; token < texts.length(text); ++token, x += hidden)
             for (int i = 0; i < hidden; ++i) out[i] += x[i];
-        for (int i = 0; i < hidden; ++i) out[i] /= static_cast<float>(lengths[text]);
+        for (int i = 0; i < hidden; ++i) out[i] /= static_cast<float>(texts.length(text));
     }
 }
 

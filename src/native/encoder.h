@@ -6,6 +6,7 @@
 
 #include "buffer.h"
 #include "kernels.h"
+#include "team.h"
 
 namespace efive {
 
@@ -37,12 +38,33 @@ struct LayerSource {
     Affine qkv, output, output_norm, up, down, down_norm;
 };
 
-/// The memory of one `embed` call; threads that embed at once need one each.
+/// The memory and the threads of one `embed` call; calls at the same time need one each.
 class Workspace {
+public:
+    explicit Workspace(int threads = 1) : team(threads), members(threads) {}
+
+private:
     friend class Encoder;
-    Buffer<float> x, context, expanded, scores;
-    Buffer<std::uint8_t> qkv, narrow, wide, keys, values, weights;
-    Buffer<float> narrow_scales, wide_scales;
+    /// What a thread needs while it works on a chunk of tokens, or on a head.
+    struct Member {
+        Buffer<float> expanded, scores, narrow_scales, wide_scales;
+        Buffer<std::uint8_t> narrow, wide, keys, values, weights;
+    };
+    Team team;
+    std::vector<Member> members;
+    Buffer<float> x, context;
+    Buffer<std::uint8_t> qkv;
+};
+
+/// Texts one after the other.
+struct Texts {
+    const std::int32_t* ids;  ///< count x width
+    int count;
+    int width;
+    std::vector<std::size_t> starts;  ///< flat token where each text begins; one more, the end of the last
+
+    std::size_t tokens() const { return starts.back(); }
+    int length(int text) const { return static_cast<int>(starts[text + 1] - starts[text]); }
 };
 
 class Encoder {
@@ -79,11 +101,14 @@ private:
     OwnedLinear linear(LayerSource::Affine source, int outputs, int inputs);
     OwnedNorm norm(LayerSource::Affine source);
     void reserve(Workspace& workspace, std::size_t tokens, int longest) const;
-    void look_up(const std::int32_t* ids, int texts, int width, const std::int32_t* lengths, float* x) const;
-    void attend(Workspace& w, int texts, const std::int32_t* lengths) const;
-    void after_attention(Workspace& w, const Layer& layer, std::size_t first, int rows) const;
-    void project(Workspace& w, const Layer& layer, std::size_t first, int rows) const;
-    Rows narrow(Workspace& w) const;
+    template <class Do>
+    void in_chunks(Team& team, std::size_t tokens, const Do& run) const;
+    void look_up(const Texts& texts, std::size_t first, int rows, float* x) const;
+    void attend(Workspace& w, const Texts& texts) const;
+    void after_attention(Workspace& w, Workspace::Member& m, const Layer& layer, std::size_t first, int rows) const;
+    void project(Workspace& w, Workspace::Member& m, const Layer& layer, std::size_t first, int rows) const;
+    void pool(const Texts& texts, const float* x, float* out) const;
+    Rows narrow(Workspace::Member& m) const;
 
     std::size_t bytes_ = 0;  // before what adds to it while it is made
     Shape shape_;

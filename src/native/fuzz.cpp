@@ -1,5 +1,6 @@
 // Random encoders and batches under the sanitizers: every instruction set and precision that this processor has, heads
-// of every size, lengths 1 to 512, ids at the edges. A text must also have the same vector alone and among others.
+// of every size, lengths 1 to 512, ids at the edges, teams of threads. A text must also have the same vector alone and
+// among others, and whatever the number of threads.
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -50,7 +51,7 @@ efive::Encoder random_encoder(const efive::Shape& shape, const efive::Kernels& k
     return encoder;
 }
 
-/// Embeds one random batch, and one of its texts again alone. Arrays have exactly the size that may be read.
+/// Embeds one random batch, and one of its texts again alone, with one thread. Arrays have exactly the size that may be read.
 void check(const efive::Encoder& encoder, efive::Workspace& workspace) {
     const efive::Shape& shape = encoder.shape();
     const int texts = between(1, 6);
@@ -85,7 +86,7 @@ int main(int count, char** arguments) {
                 const efive::Shape shape{head * heads, heads, 16 * between(1, 25), 512, between(2, 300), 1e-12f};
                 const Floats words = noise(std::size_t(shape.vocabulary) * shape.hidden);
                 const efive::Encoder encoder = random_encoder(shape, *kernels, words);
-                efive::Workspace workspace;
+                efive::Workspace workspace(between(1, 4));
                 for (int batch = 0; batch < batches; ++batch) check(encoder, workspace);
             }
             std::printf("%s, precision %d: %d batches of each head size\n", isa.name, int(precision), batches);

@@ -42,6 +42,14 @@ struct Norm {
     float epsilon;
 };
 
+/// Heads of a layer, of which `attend` computes those from `first` up to `last`.
+struct Heads {
+    int count;
+    int size;  ///< components of one
+    int first;
+    int last;
+};
+
 /// Working memory of `attend` for texts of up to `tokens` tokens, a multiple of 16.
 struct AttentionScratch {
     std::uint8_t* keys;     ///< tokens x head size, in the attended format
@@ -53,6 +61,7 @@ struct AttentionScratch {
 inline constexpr int kMostTileRows = 6;
 
 struct Kernels {
+    int tile_rows;              ///< tokens that matrix products take at once
     std::size_t value_size;     ///< bytes of one activation in `Rows`
     std::size_t attended_size;  ///< bytes of one component of queries, keys and values
 
@@ -68,8 +77,9 @@ struct Kernels {
     void (*expand)(Rows in, int rows, const Linear& layer, float* scratch, Rows out);
     /// x += layer(in).
     void (*add)(Rows in, int rows, const Linear& layer, float* x);
-    /// Attention within one text: qkv (tokens x 3 hidden) to context (tokens x hidden). Queries are scaled for exp2.
-    void (*attend)(const std::uint8_t* qkv, int tokens, int heads, int head_size, float* context,
+    /// Attention within one text: qkv (tokens x 3 hidden) to the part of `heads` in context (tokens x hidden). Queries
+    /// are scaled for exp2.
+    void (*attend)(const std::uint8_t* qkv, int tokens, const Heads& heads, float* context,
                    const AttentionScratch& scratch);
 };
 

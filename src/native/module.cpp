@@ -74,6 +74,11 @@ LayerSource::Affine affine(const Vector& gain, const Vector& bias, int width) {
     return {gain.data(), bias.data()};
 }
 
+Workspace* workspace(int threads) {
+    demand(threads >= 1, "a workspace needs at least one thread");
+    return new Workspace(threads);
+}
+
 /// An encoder with the word table that it borrows.
 class BoundEncoder {
 public:
@@ -141,7 +146,7 @@ NB_MODULE(_native, module) {
     using namespace efive;
     using namespace nb::literals;
     module.def("instruction_sets", &instruction_sets, "precision"_a);
-    nb::class_<Workspace>(module, "Workspace").def(nb::init<>());
+    nb::class_<Workspace>(module, "Workspace").def(nb::new_(&workspace), "threads"_a = 1);
     nb::class_<BoundEncoder>(module, "Encoder")
         .def(nb::init<const std::string&, const std::string&, int, int, float, const std::string&, Table, Vector,
                       const Matrix&, const Vector&, const Vector&>(),

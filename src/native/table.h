@@ -36,8 +36,8 @@ void add(Rows in, int rows, const Linear& layer, float* x) {
 
 template <class I, class F, class A>
 inline constexpr Kernels kTable{
-    sizeof(typename F::Value), sizeof(typename A::Value), pack<I, F>,     norm<I, F>,   convert<I, F>,
-    project<I, F, A>,          expand<I, F>,              add<I, F>, attend<I, A>,
+    I::kTileRows,     sizeof(typename F::Value), sizeof(typename A::Value), pack<I, F>,   norm<I, F>, convert<I, F>,
+    project<I, F, A>, expand<I, F>,              add<I, F>,                 attend<I, A>,
 };
 
 }  // namespace efive

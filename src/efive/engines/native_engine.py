@@ -1,13 +1,13 @@
 """The native CPU engine: our own kernels on x86-64, texts flat and without padding, bf16 / int8 / fp32."""
 
 import math
-import queue
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from efive.engines.base import EngineInfo, Floats, Precision, TokenBatch
 from efive.engines.native_import import extension, instruction_sets, obstacle
+from efive.engines.native_workspaces import Workspaces
 from efive.errors import EngineError
 from efive.models.architecture import Architecture, Kind
 from efive.models.checkpoint import Checkpoint
@@ -21,15 +21,25 @@ _WIDTH_STEP = 16
 
 
 class NativeEngine:
-    """One set of packed weights, one workspace per thread."""
+    """One set of packed weights, a workspace for each batch at once."""
 
-    def __init__(self, checkpoint: Checkpoint, precision: Precision, threads: int, *, isa: str | None = None) -> None:
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        precision: Precision,
+        threads: int,
+        *,
+        threads_per_batch: int = 1,
+        isa: str | None = None,
+    ) -> None:
         """Pack the weights.
 
         Args:
             checkpoint: a BERT or XLM-R encoder.
             precision: the number format of matrix products; with int8 attention runs in bf16 or fp32.
-            threads: how many `embed` calls may run at once, each on one processor.
+            threads: processors to use.
+            threads_per_batch: how many of them an `embed` call gets; `threads // threads_per_batch` calls may run at
+                once. With 1, a small batch that comes alone gets more.
             isa: the instruction set, one of `instruction_sets(precision)`; None takes the best.
 
         Raises:
@@ -39,9 +49,7 @@ class NativeEngine:
         _refuse(architecture, precision, isa)
         self.isa = isa or instruction_sets(precision)[0]
         self._encoder = _load(checkpoint, self.isa, precision)
-        self._workspaces: queue.SimpleQueue[_native.Workspace | None] = queue.SimpleQueue()
-        for _ in range(threads):
-            self._workspaces.put(extension.Workspace())
+        self._workspaces = Workspaces(threads, threads_per_batch)
         self.info = EngineInfo(
             name="native",
             precision=precision,
@@ -49,7 +57,7 @@ class NativeEngine:
             dimension=architecture.hidden,
             token_budget=_TOKEN_BUDGET,
             padded=False,
-            parallel=threads,
+            parallel=self._workspaces.count,
         )
 
     def warmup(self) -> None:
@@ -61,13 +69,9 @@ class NativeEngine:
         ids = np.ascontiguousarray(batch.ids, dtype=np.int32)
         lengths = np.ascontiguousarray(batch.lengths, dtype=np.int32)
         vectors = np.empty((len(ids), self.info.dimension), dtype=np.float32)
-        workspace = self._workspaces.get()
-        try:
-            if workspace is None:
-                raise EngineError("the encoder is closed; load it again")
+        # Batches of a list hold more than half the budget, all but the last.
+        with self._workspaces.one(small=int(lengths.sum()) <= _TOKEN_BUDGET // 2) as workspace:
             self._encoder.embed(workspace, ids, lengths, vectors)
-        finally:
-            self._workspaces.put(workspace)
         return vectors
 
     def memory_bytes(self) -> int:
@@ -76,10 +80,7 @@ class NativeEngine:
 
     def close(self) -> None:
         """Wait for what is running and release the weights."""
-        for _ in range(self.info.parallel):
-            self._workspaces.get()
-        for _ in range(self.info.parallel):
-            self._workspaces.put(None)  # what a late caller gets
+        self._workspaces.close()
         del self._encoder
 
 
