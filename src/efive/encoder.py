@@ -121,7 +121,7 @@ class Encoder:
         # A vocabulary of 250,000 pieces takes as long to read as a graph to compile: do both at once.
         with ThreadPoolExecutor(1) as aside:
             reading = aside.submit(_load_tokenizer, checkpoint)
-            started = select.start(checkpoint, choice, hardware, setup.threads)
+            started = select.start(checkpoint, choice, hardware, setup.threads, cache=store.cache)
             tokenizer = reading.result()
         encoder = cls(checkpoint, tokenizer, started, setup)
         if choice.precision is Precision.INT8:

@@ -1,7 +1,6 @@
 #include "encoder.h"
 
 #include <algorithm>
-#include <cstring>
 
 namespace efive {
 namespace {
@@ -13,10 +12,47 @@ constexpr int kChunk = 96;
 /// Shares of attention for each thread of a team, so that all are done at about the same time.
 constexpr int kShares = 4;
 
-Buffer<float> copied(const float* source, std::size_t size) {
-    Buffer<float> copy(size);
-    std::memcpy(copy.data(), source, size * sizeof(float));
-    return copy;
+/// Gives out memory piece by piece. All sizes are multiples of 16 values, so every piece begins at a cache line.
+class Pieces {
+public:
+    explicit Pieces(std::uint8_t* memory) : memory_(memory) {}
+
+    template <class T>
+    T* take(std::size_t size) {
+        T* piece = memory_ ? reinterpret_cast<T*>(memory_ + used_) : nullptr;
+        used_ += size * sizeof(T);
+        return piece;
+    }
+    std::size_t used() const { return used_; }
+
+private:
+    std::uint8_t* memory_;
+    std::size_t used_ = 0;
+};
+
+Linear linear(Pieces& pieces, const Kernels& kernels, int outputs, int inputs) {
+    const bool quantised = kernels.value_size == 1;
+    const std::size_t wide = outputs;
+    return {outputs,
+            inputs,
+            pieces.take<std::uint8_t>(wide * inputs * kernels.value_size),
+            pieces.take<float>(wide),
+            pieces.take<float>(quantised ? wide : 0),
+            pieces.take<std::int32_t>(quantised ? blocks_of(inputs) * wide : 0)};
+}
+
+Norm norm(Pieces& pieces, const Shape& shape) {
+    return {pieces.take<float>(shape.hidden), pieces.take<float>(shape.hidden), shape.epsilon};
+}
+
+void set(const Kernels& kernels, const Linear& layer, LayerSource::Affine source) {
+    std::copy_n(source.bias, layer.outputs, layer.bias);
+    kernels.pack(source.matrix, layer);
+}
+
+void set(const Norm& norm, int width, LayerSource::Affine source) {
+    std::copy_n(source.matrix, width, norm.gain);
+    std::copy_n(source.bias, width, norm.bias);
 }
 
 int ceil_div(std::size_t a, std::size_t b) { return static_cast<int>((a + b - 1) / b); }
@@ -29,41 +65,43 @@ Texts flat(const std::int32_t* ids, int count, int width, const std::int32_t* le
 
 }  // namespace
 
-Encoder::Encoder(const Shape& shape, const Kernels& kernels, WordTable words, const float* positions,
-                 LayerSource::Affine norm_source)
-    : shape_(shape),
-      kernels_(kernels),
-      words_(words),
-      positions_(copied(positions, std::size_t(shape.longest) * shape.hidden)),
-      norm_(norm(norm_source)) {
-    bytes_ += positions_.bytes();
+Encoder::Encoder(const Shape& shape, const Kernels& kernels, WordTable words, const std::uint8_t* packed)
+    : shape_(shape), kernels_(kernels), words_(words), packed_(packed) {
+    bytes_ = lay_out(nullptr);
+    if (!packed) {
+        owned_.reserve(bytes_);
+        packed_ = owned_.data();
+    }
+    lay_out(const_cast<std::uint8_t*>(packed_));  // what is the caller's is read only: nobody sets it
 }
 
-Encoder::OwnedLinear Encoder::linear(LayerSource::Affine source, int outputs, int inputs) {
-    OwnedLinear owned;
-    owned.weights.reserve(std::size_t(outputs) * inputs * kernels_.value_size);
-    owned.bias = copied(source.bias, outputs);
-    owned.scales.reserve(outputs);
-    owned.correction.reserve(std::size_t(blocks_of(inputs)) * outputs);
-    owned.view = {outputs, inputs, owned.weights.data(), owned.bias.data(), owned.scales.data(),
-                  owned.correction.data()};
-    kernels_.pack(source.matrix, owned.view);
-    bytes_ += owned.weights.bytes() + owned.bias.bytes() + owned.scales.bytes() + owned.correction.bytes();
-    return owned;
-}
-
-Encoder::OwnedNorm Encoder::norm(LayerSource::Affine source) {
-    OwnedNorm owned{copied(source.matrix, shape_.hidden), copied(source.bias, shape_.hidden), {}};
-    owned.view = {owned.gain.data(), owned.bias.data(), shape_.epsilon};
-    bytes_ += owned.gain.bytes() + owned.bias.bytes();
-    return owned;
-}
-
-void Encoder::add_layer(const LayerSource& source) {
+/// Point the views into `memory`, and return the bytes that they need.
+std::size_t Encoder::lay_out(std::uint8_t* memory) {
     const int hidden = shape_.hidden, wide = shape_.feed_forward;
-    layers_.push_back({linear(source.qkv, 3 * hidden, hidden), linear(source.output, hidden, hidden),
-                       linear(source.up, wide, hidden), linear(source.down, hidden, wide), norm(source.output_norm),
-                       norm(source.down_norm)});
+    Pieces pieces(memory);
+    positions_ = pieces.take<float>(std::size_t(shape_.longest) * hidden);
+    norm_ = norm(pieces, shape_);
+    layers_.clear();
+    for (int i = 0; i < shape_.layers; ++i)
+        layers_.push_back({linear(pieces, kernels_, 3 * hidden, hidden), linear(pieces, kernels_, hidden, hidden),
+                           linear(pieces, kernels_, wide, hidden), linear(pieces, kernels_, hidden, wide),
+                           norm(pieces, shape_), norm(pieces, shape_)});
+    return pieces.used();
+}
+
+void Encoder::set_embeddings(const float* positions, LayerSource::Affine source) {
+    std::copy_n(positions, std::size_t(shape_.longest) * shape_.hidden, positions_);
+    set(norm_, shape_.hidden, source);
+}
+
+void Encoder::set_layer(int index, const LayerSource& source) {
+    const Layer& layer = layers_[index];
+    set(kernels_, layer.qkv, source.qkv);
+    set(kernels_, layer.output, source.output);
+    set(kernels_, layer.up, source.up);
+    set(kernels_, layer.down, source.down);
+    set(layer.output_norm, shape_.hidden, source.output_norm);
+    set(layer.down_norm, shape_.hidden, source.down_norm);
 }
 
 void Encoder::reserve(Workspace& w, std::size_t tokens, int longest) const {
@@ -109,14 +147,14 @@ void Encoder::look_up(const Texts& texts, std::size_t first, int rows, float* x)
         while (flat >= starts[text + 1]) ++text;
         const std::size_t token = flat - starts[text];
         words_.read(texts.ids[text * texts.width + token], hidden, x);
-        const float* position = positions_.data() + token * hidden;
+        const float* position = positions_ + token * hidden;
         for (int i = 0; i < hidden; ++i) x[i] += position[i];
     }
 }
 
 void Encoder::project(Workspace& w, Workspace::Member& m, const Layer& layer, std::size_t first, int rows) const {
     std::uint8_t* out = w.qkv.data() + first * 3 * shape_.hidden * kernels_.attended_size;
-    kernels_.project(narrow(m), rows, layer.qkv.view, out);
+    kernels_.project(narrow(m), rows, layer.qkv, out);
 }
 
 void Encoder::attend(Workspace& w, const Texts& texts) const {
@@ -141,11 +179,11 @@ void Encoder::after_attention(Workspace& w, Workspace::Member& m, const Layer& l
     const Rows wide{m.wide.data(), inner * kernels_.value_size, m.wide_scales.data()};
     float* x = w.x.data() + first * hidden;
     kernels_.convert(w.context.data() + first * hidden, rows, hidden, input);
-    kernels_.add(input, rows, layer.output.view, x);
-    kernels_.norm(x, rows, hidden, layer.output_norm.view, input);
-    kernels_.expand(input, rows, layer.up.view, m.expanded.data(), wide);
-    kernels_.add(wide, rows, layer.down.view, x);
-    kernels_.norm(x, rows, hidden, layer.down_norm.view, input);
+    kernels_.add(input, rows, layer.output, x);
+    kernels_.norm(x, rows, hidden, layer.output_norm, input);
+    kernels_.expand(input, rows, layer.up, m.expanded.data(), wide);
+    kernels_.add(wide, rows, layer.down, x);
+    kernels_.norm(x, rows, hidden, layer.down_norm, input);
 }
 
 void Encoder::embed(Workspace& w, const std::int32_t* ids, int count, int width, const std::int32_t* lengths,
@@ -158,7 +196,7 @@ void Encoder::embed(Workspace& w, const std::int32_t* ids, int count, int width,
     in_chunks(w.team, tokens, [&](std::size_t first, int rows, int member) {
         float* x = w.x.data() + first * hidden;
         look_up(texts, first, rows, x);
-        kernels_.norm(x, rows, hidden, norm_.view, narrow(w.members[member]));
+        kernels_.norm(x, rows, hidden, norm_, narrow(w.members[member]));
         if (!layers_.empty()) project(w, w.members[member], layers_[0], first, rows);
     });
     for (std::size_t i = 0; i < layers_.size(); ++i) {

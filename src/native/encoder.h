@@ -14,6 +14,7 @@ struct Shape {
     int hidden;
     int heads;
     int feed_forward;
+    int layers;
     int longest;     ///< most tokens of one text
     int vocabulary;  ///< rows of the word table
     float epsilon;   ///< of the layer norms
@@ -69,37 +70,29 @@ struct Texts {
 
 class Encoder {
 public:
-    /// `positions` (longest x hidden) includes the row of the token type. Floats are copied, the word table is not.
-    Encoder(const Shape& shape, const Kernels& kernels, WordTable words, const float* positions,
-            LayerSource::Affine norm);
+    /// With `packed`, the parameters are those that another encoder of the same shape and kernels has packed; the
+    /// memory is the caller's and may be a mapped file. Without, they are set before the first `embed`.
+    Encoder(const Shape& shape, const Kernels& kernels, WordTable words, const std::uint8_t* packed = nullptr);
 
-    void add_layer(const LayerSource& source);
+    /// `positions` (longest x hidden) includes the row of the token type.
+    void set_embeddings(const float* positions, LayerSource::Affine norm);
+    void set_layer(int index, const LayerSource& source);
 
     /// Mean-pooled vectors (texts x hidden) of `ids` (texts x width), of whose rows `lengths` are real.
     void embed(Workspace& workspace, const std::int32_t* ids, int texts, int width, const std::int32_t* lengths,
                float* out) const;
 
+    const std::uint8_t* packed() const { return packed_; }
     std::size_t bytes() const { return bytes_; }
     const Shape& shape() const { return shape_; }
 
 private:
-    struct OwnedLinear {
-        Buffer<std::uint8_t> weights;
-        Buffer<float> bias, scales;
-        Buffer<std::int32_t> correction;
-        Linear view;
-    };
-    struct OwnedNorm {
-        Buffer<float> gain, bias;
-        Norm view;
-    };
     struct Layer {
-        OwnedLinear qkv, output, up, down;
-        OwnedNorm output_norm, down_norm;
+        Linear qkv, output, up, down;
+        Norm output_norm, down_norm;
     };
 
-    OwnedLinear linear(LayerSource::Affine source, int outputs, int inputs);
-    OwnedNorm norm(LayerSource::Affine source);
+    std::size_t lay_out(std::uint8_t* memory);
     void reserve(Workspace& workspace, std::size_t tokens, int longest) const;
     template <class Do>
     void in_chunks(Team& team, std::size_t tokens, const Do& run) const;
@@ -110,12 +103,15 @@ private:
     void pool(const Texts& texts, const float* x, float* out) const;
     Rows narrow(Workspace::Member& m) const;
 
-    std::size_t bytes_ = 0;  // before what adds to it while it is made
     Shape shape_;
     const Kernels& kernels_;
     WordTable words_;
-    Buffer<float> positions_;
-    OwnedNorm norm_;
+    Buffer<std::uint8_t> owned_;
+    const std::uint8_t* packed_;
+    std::size_t bytes_ = 0;
+    // Views of the packed parameters.
+    float* positions_;
+    Norm norm_;
     std::vector<Layer> layers_;
 };
 

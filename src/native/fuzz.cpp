@@ -40,13 +40,13 @@ Affine norm(int width) { return {noise(width, 1), noise(width)}; }
 efive::Encoder random_encoder(const efive::Shape& shape, const efive::Kernels& kernels, const Floats& words) {
     const Affine first = norm(shape.hidden);
     const Floats positions = noise(std::size_t(shape.longest) * shape.hidden);
-    efive::Encoder encoder(shape, kernels, {efive::WordTable::Type::f32, words.data(), nullptr}, positions.data(),
-                           first.view());
-    for (int layer = 0; layer < 2; ++layer) {
+    efive::Encoder encoder(shape, kernels, {efive::WordTable::Type::f32, words.data(), nullptr});
+    encoder.set_embeddings(positions.data(), first.view());
+    for (int layer = 0; layer < shape.layers; ++layer) {
         const int hidden = shape.hidden, wide = shape.feed_forward;
         const Affine qkv = linear(3 * hidden, hidden), output = linear(hidden, hidden), up = linear(wide, hidden),
                      down = linear(hidden, wide), after = norm(hidden), last = norm(hidden);
-        encoder.add_layer({qkv.view(), output.view(), after.view(), up.view(), down.view(), last.view()});
+        encoder.set_layer(layer, {qkv.view(), output.view(), after.view(), up.view(), down.view(), last.view()});
     }
     return encoder;
 }
@@ -83,7 +83,7 @@ int main(int count, char** arguments) {
             if (!kernels) continue;
             for (const int head : {16, 32, 64}) {
                 const int heads = between(1, 5);
-                const efive::Shape shape{head * heads, heads, 16 * between(1, 25), 512, between(2, 300), 1e-12f};
+                const efive::Shape shape{head * heads, heads, 16 * between(1, 25), 2, 512, between(2, 300), 1e-12f};
                 const Floats words = noise(std::size_t(shape.vocabulary) * shape.hidden);
                 const efive::Encoder encoder = random_encoder(shape, *kernels, words);
                 efive::Workspace workspace(between(1, 4));

@@ -37,8 +37,8 @@ struct Linear {
 
 /// A layer norm.
 struct Norm {
-    const float* gain;
-    const float* bias;
+    float* gain;
+    float* bias;
     float epsilon;
 };
 

@@ -8,6 +8,7 @@ import numpy.typing as npt
 from efive.engines.base import Floats
 
 def instruction_sets(precision: str) -> list[str]: ...
+def checksum(data: npt.NDArray[np.uint8]) -> int: ...
 
 class Workspace:
     def __init__(self, threads: int = 1) -> None: ...
@@ -19,16 +20,18 @@ class Encoder:
         precision: str,
         heads: int,
         feed_forward: int,
+        layers: int,
+        longest: int,
         epsilon: float,
         word_type: str,
         words: npt.NDArray[Any],
         word_scales: Floats,
-        positions: Floats,
-        gain: Floats,
-        bias: Floats,
+        packed: npt.NDArray[np.uint8] | None,
     ) -> None: ...
-    def add_layer(
+    def set_embeddings(self, positions: Floats, gain: Floats, bias: Floats) -> None: ...
+    def set_layer(
         self,
+        index: int,
         qkv: Floats,
         qkv_bias: Floats,
         output: Floats,
@@ -45,5 +48,7 @@ class Encoder:
     def embed(
         self, workspace: Workspace, ids: npt.NDArray[np.int32], lengths: npt.NDArray[np.int32], out: Floats
     ) -> None: ...
+    @property
+    def packed(self) -> npt.NDArray[np.uint8]: ...
     @property
     def bytes(self) -> int: ...

@@ -1,16 +1,19 @@
 """The native CPU engine: our own kernels on x86-64, texts flat and without padding, bf16 / int8 / fp32."""
 
 import math
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from efive.engines.base import EngineInfo, Floats, Precision, TokenBatch
 from efive.engines.native_import import extension, instruction_sets, obstacle
+from efive.engines.native_packed import Bytes, packed_file
 from efive.engines.native_workspaces import Workspaces
 from efive.errors import EngineError
 from efive.models.architecture import Architecture, Kind
 from efive.models.checkpoint import Checkpoint
+from efive.models.digests import of_checkpoint
 
 if TYPE_CHECKING:
     from efive.engines import _native
@@ -31,6 +34,7 @@ class NativeEngine:
         *,
         threads_per_batch: int = 1,
         isa: str | None = None,
+        cache: Path | None = None,
     ) -> None:
         """Pack the weights.
 
@@ -41,6 +45,7 @@ class NativeEngine:
             threads_per_batch: how many of them an `embed` call gets; `threads // threads_per_batch` calls may run at
                 once. With 1, a small batch that comes alone gets more.
             isa: the instruction set, one of `instruction_sets(precision)`; None takes the best.
+            cache: where packed weights are kept for the next start and for other processes; None keeps none.
 
         Raises:
             EngineError: where the extension, the processor, the precision or the shape does not allow it.
@@ -48,7 +53,7 @@ class NativeEngine:
         architecture = checkpoint.architecture
         _refuse(architecture, precision, isa)
         self.isa = isa or instruction_sets(precision)[0]
-        self._encoder = _load(checkpoint, self.isa, precision)
+        self._encoder = _load(checkpoint, self.isa, precision, cache)
         self._workspaces = Workspaces(threads, threads_per_batch)
         self.info = EngineInfo(
             name="native",
@@ -75,7 +80,7 @@ class NativeEngine:
         return vectors
 
     def memory_bytes(self) -> int:
-        """Return the bytes of packed weights; the word table stays in the mapped file."""
+        """Return the bytes of packed weights, shared where a cache keeps them; the word table stays in its file."""
         return self._encoder.bytes
 
     def close(self) -> None:
@@ -103,8 +108,41 @@ def _refuse(shape: Architecture, precision: Precision, isa: str | None) -> None:
         raise EngineError(f"the native engine has no {precision} with {isa} here; there is {', '.join(here)}")
 
 
-def _load(checkpoint: Checkpoint, isa: str, precision: Precision) -> "_native.Encoder":
-    """Build the encoder. Its floats are packed or copied; only the word table goes on living in the mapped file."""
+def _load(checkpoint: Checkpoint, isa: str, precision: Precision, cache: Path | None) -> "_native.Encoder":
+    """Build the encoder from weights that are packed already, or pack them."""
+    file = cache and packed_file(cache, lambda: of_checkpoint(checkpoint, cache)[0], [isa, str(precision)])
+    if not file:
+        return _packed(checkpoint, isa, precision)
+    kept = file.read()
+    if kept is None:
+        file.write(_packed(checkpoint, isa, precision).packed)
+        kept = file.read()  # now it shares its memory with those that come later
+    return _packed(checkpoint, isa, precision) if kept is None else _bound(checkpoint, isa, precision, kept)
+
+
+def _bound(checkpoint: Checkpoint, isa: str, precision: Precision, packed: Bytes | None) -> "_native.Encoder":
+    """Return an encoder that reads the word table where it lies, in the mapped file."""
+    shape = checkpoint.architecture
+    words = checkpoint.tensors["embeddings.word_embeddings.weight"]
+    stored, values = (words.dtype, words.values) if words.dtype != "F64" else ("F32", words.floats())
+    encoder: _native.Encoder = extension.Encoder(
+        isa,
+        str(precision),
+        shape.heads,
+        shape.feed_forward,
+        shape.layers,
+        shape.longest,
+        shape.norm_eps,
+        stored,
+        np.ascontiguousarray(values),
+        np.zeros(0, dtype=np.float32) if words.scales is None else np.ascontiguousarray(words.scales, np.float32),
+        packed,
+    )
+    return encoder
+
+
+def _packed(checkpoint: Checkpoint, isa: str, precision: Precision) -> "_native.Encoder":
+    """Return an encoder with weights packed in its own memory."""
     shape, tensors = checkpoint.architecture, checkpoint.tensors
 
     def floats(name: str) -> Floats:
@@ -113,27 +151,18 @@ def _load(checkpoint: Checkpoint, isa: str, precision: Precision) -> "_native.En
     def pair(name: str) -> tuple[Floats, Floats]:
         return floats(f"{name}.weight"), floats(f"{name}.bias")
 
-    words = tensors["embeddings.word_embeddings.weight"]
-    stored, values = (words.dtype, words.values) if words.dtype != "F64" else ("F32", words.floats())
+    encoder = _bound(checkpoint, isa, precision, None)
     positions = floats("embeddings.position_embeddings.weight")[shape.first_position :]
-    encoder: _native.Encoder = extension.Encoder(
-        isa,
-        str(precision),
-        shape.heads,
-        shape.feed_forward,
-        shape.norm_eps,
-        stored,
-        np.ascontiguousarray(values),
-        np.zeros(0, dtype=np.float32) if words.scales is None else np.ascontiguousarray(words.scales, np.float32),
-        positions + floats("embeddings.token_type_embeddings.weight")[0],
-        *pair("embeddings.LayerNorm"),
+    encoder.set_embeddings(
+        positions + floats("embeddings.token_type_embeddings.weight")[0], *pair("embeddings.LayerNorm")
     )
     # The kernel's softmax is in powers of two, so the queries take the logarithm along with the usual scale.
     scale = np.float32(shape.head_dim**-0.5 * math.log2(math.e))
     for layer in range(shape.layers):
         name = f"encoder.layer.{layer}"
         (query, key, value) = (pair(f"{name}.attention.self.{part}") for part in ("query", "key", "value"))
-        encoder.add_layer(
+        encoder.set_layer(
+            layer,
             np.concatenate([query[0] * scale, key[0], value[0]]),
             np.concatenate([query[1] * scale, key[1], value[1]]),
             *pair(f"{name}.attention.output.dense"),

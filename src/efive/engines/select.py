@@ -117,8 +117,25 @@ def _precision(device: str, hardware: Hardware) -> tuple[Precision, str]:
     return Precision.FP32, "no native bfloat16 here"
 
 
-def start(checkpoint: Checkpoint, choice: Choice, hardware: Hardware, threads: int) -> Engine:
-    """Start the chosen engine on a checkpoint."""
+def start(
+    checkpoint: Checkpoint,
+    choice: Choice,
+    hardware: Hardware,
+    threads: int,
+    *,
+    threads_per_batch: int = 1,
+    cache: Path | None = None,
+) -> Engine:
+    """Start the chosen engine on a checkpoint.
+
+    Args:
+        checkpoint: the model.
+        choice: from `choose`.
+        hardware: from `detect`.
+        threads: processors to use.
+        threads_per_batch: how many of them compute one batch together, in the native engine; the others decide.
+        cache: where the native engine keeps packed weights; None keeps none.
+    """
     if choice.engine == "openvino":
         from efive.engines.openvino_engine import OpenVinoEngine
 
@@ -126,7 +143,7 @@ def start(checkpoint: Checkpoint, choice: Choice, hardware: Hardware, threads: i
     if choice.engine == "native":
         from efive.engines.native_engine import NativeEngine
 
-        return NativeEngine(checkpoint, choice.precision, threads)
+        return NativeEngine(checkpoint, choice.precision, threads, threads_per_batch=threads_per_batch, cache=cache)
     from efive.engines.torch_engine import TorchEngine
 
     return TorchEngine(checkpoint, choice.precision, choice.device, threads)
