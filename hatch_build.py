@@ -61,7 +61,7 @@ class NativeBuildHook(BuildHookInterface):  # type: ignore[type-arg,misc]
 
 
 def _obstacle() -> str | None:
-    if platform.machine() not in {"x86_64", "AMD64"} or sys.platform == "win32":
+    if platform.machine() != "x86_64" or sys.platform != "linux":
         return f"it has no kernels for {platform.machine()} on {sys.platform} yet"
     if not os.environ.get("CXX") and not any(map(shutil.which, _COMPILERS)):
         return "there is no C++ compiler"

@@ -130,16 +130,18 @@ def test_the_encoder_needs_no_torch():
     assert "torch" not in loaded_after("from efive import Encoder")
 
 
-def test_an_encoder_runs_without_torch(bert):
+@pytest.mark.parametrize("engine", ["auto", "openvino"])
+def test_an_encoder_runs_without_torch(bert, engine):
     block = "sys.modules['torch'] = None\nfrom efive import Encoder\n"
-    use = f"v = Encoder.load({str(bert)!r}).embed_queries(['a cat']).vectors\nassert v.shape == (1, 64)"
-    assert "openvino" in loaded_after(block + use)
+    load = f"encoder = Encoder.load({str(bert)!r}, engine={engine!r})\n"
+    use = "assert encoder.embed_queries(['a cat']).vectors.shape == (1, 64)"
+    assert "openvino" in loaded_after(block + load + use) or engine == "auto"
 
 
 def test_openvino_reports_nothing(bert, tmp_path):
     """Its telemetry writes below an existing home before it sends; nothing may appear there."""
     (tmp_path / "person").mkdir()
-    code = f"from efive import Encoder\nEncoder.load({str(bert)!r}).embed_queries(['a'])\nimport sys\n"
+    code = f"from efive import Encoder\nEncoder.load({str(bert)!r}, engine='openvino').embed_queries(['a'])\nimport sys\n"
     code += "assert 'openvino_telemetry' not in sys.modules"
     env = {"HOME": str(tmp_path / "person"), "PATH": "/usr/bin"}
     subprocess.run([sys.executable, "-c", code], env=env, check=True)

@@ -116,7 +116,7 @@ class Encoder:
         if max_tokens is not None:
             checkpoint = checkpoint.with_max_tokens(max_tokens)
         hardware = detect()
-        choice = select.choose(checkpoint.architecture.kind, hardware, engine, precision, device)
+        choice = select.choose(checkpoint.architecture, hardware, engine, precision, device)
         setup = _Setup(choice, hardware, threads or available_cpus(), store.cache)
         # A vocabulary of 250,000 pieces takes as long to read as a graph to compile: do both at once.
         with ThreadPoolExecutor(1) as aside:

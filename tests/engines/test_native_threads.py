@@ -120,7 +120,17 @@ if sys.argv[2] == "close":
 
 @pytest.mark.parametrize("end", ["close", "leave open"])
 def test_a_fork_computes_the_same_and_the_interpreter_ends(checkpoint, end):
-    command = [sys.executable, "-W", "error", "-c", CHILD, str(checkpoint.folder), end]
+    command = [
+        sys.executable,
+        "-W",
+        "error",
+        "-W",
+        "ignore::DeprecationWarning",
+        "-c",
+        CHILD,
+        str(checkpoint.folder),
+        end,
+    ]
     environment = {**os.environ, "PYTHONPATH": ":".join(sys.path)}
     done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60, env=environment)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

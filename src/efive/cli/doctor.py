@@ -58,16 +58,22 @@ def _native_engine() -> str:
     from efive.engines.native_import import instruction_sets, obstacle
 
     missing = obstacle()
-    return f"no: {missing}" if missing else f"{instruction_sets(Precision.INT8)[0]}; use it with --engine native"
+    return f"no: {missing}" if missing else f"yes, with {instruction_sets(Precision.INT8)[0]}"
 
 
 def _choice(hardware: "Hardware", options: dict[str, Any]) -> dict[str, Any]:
     """Say what would run an encoder here, without one."""
     from efive.engines.select import choose
-    from efive.models.architecture import Kind
+    from efive.models.family import FAMILY
 
     try:
-        choice = choose(Kind.BERT, hardware, options["engine"], options["precision"], options["device"])
+        choice = choose(
+            FAMILY["multilingual-e5-small"].architecture,
+            hardware,
+            options["engine"],
+            options["precision"],
+            options["device"],
+        )
     except EfiveError:
         return {}  # the same error that kept the model from loading, or one that it would meet next
     return {"engine": choice.engine, "precision": str(choice.precision), "device": choice.device} | {

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from efive.engines.base import EngineInfo, Floats, Precision, TokenBatch
-from efive.engines.native_import import extension, instruction_sets, obstacle
+from efive.engines.native_import import extension, instruction_sets, refusal
 from efive.engines.native_packed import Bytes, packed_file
 from efive.engines.native_workspaces import Workspaces
 from efive.errors import EngineError
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from efive.engines import _native
 
 _TOKEN_BUDGET = 512
-_HEAD_SIZES = (16, 32, 64)
-_WIDTH_STEP = 16
 
 
 class NativeEngine:
@@ -91,19 +89,10 @@ class NativeEngine:
 
 def _refuse(shape: Architecture, precision: Precision, isa: str | None) -> None:
     """Raise what keeps this engine from running a model of `shape`."""
-    elsewhere = "use engine='auto'"
-    if shape.kind is Kind.MISTRAL:
-        raise EngineError("the native engine has no Mistral kind; use engine='torch' (pip install 'efive[torch]')")
-    if missing := obstacle():
-        raise EngineError(f"{missing}; {elsewhere}")
-    if shape.head_dim not in _HEAD_SIZES or shape.hidden % _WIDTH_STEP or shape.feed_forward % _WIDTH_STEP:
-        raise EngineError(
-            f"the native engine has heads of 16, 32 and 64 components and widths that divide by {_WIDTH_STEP}; "
-            f"this model has {shape.head_dim}, {shape.hidden} and {shape.feed_forward}; {elsewhere}"
-        )
+    if why := refusal(shape, precision):
+        elsewhere = "engine='torch' (pip install 'efive[torch]')" if shape.kind is Kind.MISTRAL else "engine='auto'"
+        raise EngineError(f"{why}; use {elsewhere}")
     here = instruction_sets(precision)
-    if not here:
-        raise EngineError(f"the native engine has no {precision} on this processor; use 'fp32' or 'int8'")
     if isa is not None and isa not in here:
         raise EngineError(f"the native engine has no {precision} with {isa} here; there is {', '.join(here)}")
 

@@ -8,10 +8,11 @@ from pathlib import Path
 from efive.engines.base import Engine, Precision
 from efive.engines.hardware import Hardware
 from efive.errors import DependencyError, EngineError, InputError
-from efive.models.architecture import Kind
+from efive.models.architecture import Architecture, Kind
 from efive.models.checkpoint import Checkpoint
 
 ENGINES = ("auto", "openvino", "torch", "native")
+_CPU_ENGINES = ("openvino", "native")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,58 +40,73 @@ def parse_precision(value: str) -> Precision | None:
         raise InputError(f"no precision {value!r}; the precisions are auto, {', '.join(Precision)}") from None
 
 
-def choose(kind: Kind, hardware: Hardware, engine: str, precision: str, device: str | None) -> Choice:
-    """Pick engine, precision and device for an encoder of `kind`, keeping what the caller fixed.
+def choose(shape: Architecture, hardware: Hardware, engine: str, precision: str, device: str | None) -> Choice:
+    """Pick engine, precision and device for an encoder of `shape`, keeping what the caller fixed.
 
     Raises:
         InputError: for an unknown engine or precision.
-        EngineError: for the native engine where it cannot run.
+        EngineError: for an engine that has not the kind or the device; for the native one where it cannot run.
         DependencyError: if only torch can run the model and it is not installed.
     """
     if engine not in ENGINES:
         raise InputError(f"no engine {engine!r}; the engines are {', '.join(ENGINES)}")
-    if engine == "native":
-        _refuse_native(kind, device)
-        device = "cpu"
     fixed = parse_precision(precision)
-    if engine == "auto" and fixed is Precision.FP16:
-        engine, why = "torch", "only torch has fp16"
-    elif engine == "auto" and fixed is Precision.INT8 and kind is not Kind.MISTRAL and device in {None, "cpu"}:
-        engine, why = "openvino", "only OpenVINO has int8"
-    elif engine == "auto":
-        engine, device, why = _engine(kind, device)
+    if engine == "auto":
+        engine, device, why = _engine(shape, hardware, fixed, device)
     else:
         why = "asked for"
+    if engine == "native":
+        _refuse_native(shape.kind)
+    if engine in _CPU_ENGINES and device not in {None, "cpu"}:
+        raise EngineError(f"the {engine} engine runs on cpu, not {device}; use engine='torch'")
     device = device or ((accelerator() if engine == "torch" else None) or "cpu")
-    if engine == "openvino" and device != "cpu":
-        raise EngineError(f"the openvino engine runs on cpu, not {device}; use engine='torch'")
     chosen, because = (fixed, "asked for") if fixed else _precision(device, hardware)
     return Choice(engine, chosen, device, f"{engine} on {device}: {why}; {chosen}: {because}")
 
 
-def _refuse_native(kind: Kind, device: str | None) -> None:
+def _refuse_native(kind: Kind) -> None:
     """Raise what keeps the native engine from running here, before anything is loaded."""
     from efive.engines.native_import import obstacle
 
     if kind is Kind.MISTRAL:
         raise EngineError("the native engine has no Mistral kind; use engine='torch' (pip install 'efive[torch]')")
-    if device not in {None, "cpu"}:
-        raise EngineError(f"the native engine runs on cpu, not {device}; use engine='torch'")
     if missing := obstacle():
         raise EngineError(f"{missing}; use engine='auto'")
 
 
-def _engine(kind: Kind, device: str | None) -> tuple[str, str | None, str]:
+def _engine(
+    shape: Architecture, hardware: Hardware, fixed: Precision | None, device: str | None
+) -> tuple[str, str | None, str]:
+    """Return the engine for `auto`, its device as far as it decides that, and why."""
+    if fixed is Precision.FP16:
+        return "torch", device, "only torch has fp16"
+    int8 = fixed is Precision.INT8 and shape.kind is not Kind.MISTRAL
     if device not in {None, "cpu"}:
         return "torch", device, f"device {device} was asked for"
-    if kind is Kind.MISTRAL:
+    if shape.kind is Kind.MISTRAL:
         if find_spec("torch") is None:
             raise DependencyError("e5-mistral runs on the torch engine: pip install 'efive[torch]'")
         return "torch", device, "Mistral models run on torch"
-    found = None if device else accelerator()
-    if found:
+    if not device and not int8 and (found := accelerator()):
         return "torch", found, f"torch sees a {found} device"
-    return "openvino", "cpu", "no accelerator that torch can use; OpenVINO is the fastest general CPU engine"
+    where = "int8 runs on the CPU" if int8 else "no accelerator that torch can use"
+    if slower := _native_drawback(shape, hardware, fixed or _precision("cpu", hardware)[0]):
+        return "openvino", "cpu", f"{where}; {slower}"
+    return "native", "cpu", f"{where}; our own kernels are the fastest with AVX-512"
+
+
+def _native_drawback(shape: Architecture, hardware: Hardware, precision: Precision) -> str | None:
+    """Return why OpenVINO runs an encoder of `shape` here rather than the native engine, or None. See dev/LOG.md."""
+    from efive.engines.native_import import instruction_sets, refusal
+
+    if why := refusal(shape, precision):
+        return why
+    if "avx512-vnni" not in hardware.instruction_sets:
+        return "OpenVINO is faster than our own kernels without AVX-512 VNNI"
+    # fp32 has no tiles on any engine.
+    if f"amx-{precision}" in hardware.instruction_sets and "amx" not in instruction_sets(precision):
+        return "OpenVINO has kernels for AMX"
+    return None
 
 
 def accelerator() -> str | None:
