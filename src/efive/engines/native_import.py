@@ -11,8 +11,10 @@ _failure = ""
 _HEAD_SIZES = (16, 32, 64)
 _WIDTH_STEP = 16
 try:
-    from efive.engines import _native as extension
-except ImportError as error:  # a pure build; or one that is there and does not load, whose message says why
+    import efive.engines._native as extension  # not `from`, which would not tell a build without it from a broken one
+except ModuleNotFoundError:
+    pass
+except ImportError as error:
     _failure = f" ({error})"
 
 
