@@ -6,10 +6,6 @@
 namespace efive {
 namespace {
 
-/// Tokens that go through one layer together: a multiple of every tile, and small enough that their widest activations
-/// stay in the second-level cache.
-constexpr int kChunk = 96;
-
 Buffer<float> copied(const float* source, std::size_t size) {
     Buffer<float> copy(size);
     std::memcpy(copy.data(), source, size * sizeof(float));
@@ -17,9 +13,9 @@ Buffer<float> copied(const float* source, std::size_t size) {
 }
 
 template <class Do>
-void in_chunks(std::size_t tokens, const Do& run) {
-    for (std::size_t first = 0; first < tokens; first += kChunk)
-        run(first, static_cast<int>(std::min<std::size_t>(kChunk, tokens - first)));
+void in_chunks(std::size_t tokens, int chunk, const Do& run) {
+    for (std::size_t first = 0; first < tokens; first += chunk)
+        run(first, static_cast<int>(std::min<std::size_t>(chunk, tokens - first)));
 }
 
 }  // namespace
@@ -36,7 +32,7 @@ Encoder::Encoder(const Shape& shape, const Kernels& kernels, WordTable words, co
 
 Encoder::OwnedLinear Encoder::linear(LayerSource::Affine source, int outputs, int inputs) {
     OwnedLinear owned;
-    owned.weights.reserve(std::size_t(outputs) * inputs * kernels_.value_size);
+    owned.weights.reserve(outputs * row_bytes(inputs, kernels_.value_size));
     owned.bias = copied(source.bias, outputs);
     owned.scales.reserve(outputs);
     owned.correction.reserve(std::size_t(blocks_of(inputs)) * outputs);
@@ -63,15 +59,16 @@ void Encoder::add_layer(const LayerSource& source) {
 
 void Encoder::reserve(Workspace& w, std::size_t tokens, int longest) const {
     const std::size_t hidden = shape_.hidden, wide = shape_.feed_forward;
-    const std::size_t padded = (longest + 15) / 16 * 16, head = hidden / shape_.heads;
+    const std::size_t padded = (longest + 31) / 32 * 32, head = std::max<std::size_t>(32, hidden / shape_.heads);
+    const int chunk = kernels_.chunk;
     w.x.reserve(tokens * hidden);
     w.context.reserve(tokens * hidden);
     w.qkv.reserve(tokens * 3 * hidden * kernels_.attended_size);
-    w.narrow.reserve(kChunk * hidden * kernels_.value_size);
-    w.narrow_scales.reserve(kChunk * blocks_of(shape_.hidden));
-    w.wide.reserve(kChunk * wide * kernels_.value_size);
-    w.wide_scales.reserve(kChunk * blocks_of(shape_.feed_forward));
-    w.expanded.reserve(kChunk * wide);
+    w.narrow.reserve(activation_bytes(kernels_, shape_.hidden));
+    w.narrow_scales.reserve(chunk * blocks_of(shape_.hidden));
+    w.wide.reserve(activation_bytes(kernels_, shape_.feed_forward));
+    w.wide_scales.reserve(chunk * blocks_of(shape_.feed_forward));
+    w.expanded.reserve(chunk * wide);
     w.keys.reserve(padded * head * kernels_.attended_size);
     w.values.reserve(padded * head * kernels_.attended_size);
     w.scores.reserve(padded * kMostTileRows);
@@ -79,7 +76,7 @@ void Encoder::reserve(Workspace& w, std::size_t tokens, int longest) const {
 }
 
 Rows Encoder::narrow(Workspace& w) const {
-    return {w.narrow.data(), shape_.hidden * kernels_.value_size, w.narrow_scales.data()};
+    return {w.narrow.data(), activation_stride(kernels_, shape_.hidden), w.narrow_scales.data()};
 }
 
 void Encoder::look_up(const std::int32_t* ids, int texts, int width, const std::int32_t* lengths, float* x) const {
@@ -109,7 +106,7 @@ void Encoder::attend(Workspace& w, int texts, const std::int32_t* lengths) const
 void Encoder::after_attention(Workspace& w, const Layer& layer, std::size_t first, int rows) const {
     const int hidden = shape_.hidden, inner = shape_.feed_forward;
     const Rows input = narrow(w);
-    const Rows wide{w.wide.data(), inner * kernels_.value_size, w.wide_scales.data()};
+    const Rows wide{w.wide.data(), activation_stride(kernels_, inner), w.wide_scales.data()};
     float* x = w.x.data() + first * hidden;
     kernels_.convert(w.context.data() + first * hidden, rows, hidden, input);
     kernels_.add(input, rows, layer.output.view, x);
@@ -127,14 +124,14 @@ void Encoder::embed(Workspace& w, const std::int32_t* ids, int texts, int width,
     const int hidden = shape_.hidden;
     reserve(w, tokens, *std::max_element(lengths, lengths + texts));
     look_up(ids, texts, width, lengths, w.x.data());
-    in_chunks(tokens, [&](std::size_t first, int rows) {
+    in_chunks(tokens, kernels_.chunk, [&](std::size_t first, int rows) {
         kernels_.norm(w.x.data() + first * hidden, rows, hidden, norm_.view, narrow(w));
         if (!layers_.empty()) project(w, layers_[0], first, rows);
     });
     for (std::size_t i = 0; i < layers_.size(); ++i) {
         attend(w, texts, lengths);
         // The next layer's queries, keys and values follow at once, while the chunk's activations are in the cache.
-        in_chunks(tokens, [&](std::size_t first, int rows) {
+        in_chunks(tokens, kernels_.chunk, [&](std::size_t first, int rows) {
             after_attention(w, layers_[i], first, rows);
             if (i + 1 < layers_.size()) project(w, layers_[i + 1], first, rows);
         });

@@ -8,17 +8,20 @@
 namespace efive {
 
 /// Each returns null for a precision that it has no instructions for.
+const Kernels* amx(Precision precision);
+const Kernels* amx_emulated(Precision precision);
 const Kernels* avx512_bf16(Precision precision);
 const Kernels* avx512_vnni(Precision precision);
 const Kernels* avx2(Precision precision);
 
 struct InstructionSet {
     const char* name;
+    bool offered;  ///< of its own accord; tests can ask for the others by name
     bool (*supported)();
     const Kernels* (*kernels)(Precision precision);
 };
 
-inline constexpr int kIsaCount = 3;
+inline constexpr int kIsaCount = 5;
 extern const InstructionSet kIsas[kIsaCount];
 
 }  // namespace efive

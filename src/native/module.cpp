@@ -46,11 +46,12 @@ const Kernels& kernels_of(const std::string& isa, const std::string& precision) 
     throw std::invalid_argument("no instruction set " + isa);
 }
 
-/// Names of the instruction sets that are built and that this processor has, best first.
-std::vector<std::string> instruction_sets(const std::string& precision) {
+/// Names of the instruction sets that are built and that this processor has, best first; emulated ones if asked for.
+std::vector<std::string> instruction_sets(const std::string& precision, bool emulated) {
     std::vector<std::string> found;
     for (const InstructionSet& each : kIsas)
-        if (each.supported() && each.kernels(precision_of(precision))) found.emplace_back(each.name);
+        if ((each.offered || emulated) && each.kernels(precision_of(precision)) && each.supported())
+            found.emplace_back(each.name);
     return found;
 }
 
@@ -140,7 +141,7 @@ private:
 NB_MODULE(_native, module) {
     using namespace efive;
     using namespace nb::literals;
-    module.def("instruction_sets", &instruction_sets, "precision"_a);
+    module.def("instruction_sets", &instruction_sets, "precision"_a, "emulated"_a = false);
     nb::class_<Workspace>(module, "Workspace").def(nb::init<>());
     nb::class_<BoundEncoder>(module, "Encoder")
         .def(nb::init<const std::string&, const std::string&, int, int, float, const std::string&, Table, Vector,

@@ -30,7 +30,7 @@ class NativeEngine:
             checkpoint: a BERT or XLM-R encoder.
             precision: the number format of matrix products; with int8 attention runs in bf16 or fp32.
             threads: how many `embed` calls may run at once, each on one processor.
-            isa: the instruction set, one of `instruction_sets(precision)`; None takes the best.
+            isa: the instruction set, one of `instruction_sets(precision, emulated=True)`; None takes the best offered.
 
         Raises:
             EngineError: where the extension, the processor, the precision or the shape does not allow it.
@@ -98,7 +98,7 @@ def _refuse(shape: Architecture, precision: Precision, isa: str | None) -> None:
     here = instruction_sets(precision)
     if not here:
         raise EngineError(f"the native engine has no {precision} on this processor; use 'fp32' or 'int8'")
-    if isa is not None and isa not in here:
+    if isa is not None and isa not in instruction_sets(precision, emulated=True):
         raise EngineError(f"the native engine has no {precision} with {isa} here; there is {', '.join(here)}")
 
 
