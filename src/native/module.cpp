@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "check.h"
 #include "encoder.h"
 #include "isa.h"
 
@@ -53,6 +54,11 @@ std::vector<std::string> instruction_sets(const std::string& precision, bool emu
         if ((each.offered || emulated) && each.kernels(precision_of(precision)) && each.supported())
             found.emplace_back(each.name);
     return found;
+}
+
+/// What kernels compute otherwise than they should, or an empty text.
+std::string check(const std::string& isa, const std::string& precision) {
+    return difference(kernels_of(isa, precision), precision_of(precision), false);
 }
 
 WordTable::Type type_of(const std::string& name, const Table& words) {
@@ -142,6 +148,7 @@ NB_MODULE(_native, module) {
     using namespace efive;
     using namespace nb::literals;
     module.def("instruction_sets", &instruction_sets, "precision"_a, "emulated"_a = false);
+    module.def("check", &check, "isa"_a, "precision"_a);
     nb::class_<Workspace>(module, "Workspace").def(nb::init<>());
     nb::class_<BoundEncoder>(module, "Encoder")
         .def(nb::init<const std::string&, const std::string&, int, int, float, const std::string&, Table, Vector,

@@ -40,14 +40,14 @@ public:
         const unsigned before = _mm_getcsr();
         _mm_setcsr(before | 0x8040);
         for (int row = 0; row < config_.rows[C]; ++row)
-            add_pairs(tile<C>()[row], tile<A>()[row], tile<B>(), config_.row_bytes[A] / 4, config_.row_bytes[C] / 4);
+            add_pairs(tile<C>()[row], tile<A>()[row], tile<B>(), config_.row_bytes[A] / 4);
         _mm_setcsr(before);
     }
     template <int C, int A, int B>
     void dot_int8() {
         demand_shapes<C, A, B>();
         for (int row = 0; row < config_.rows[C]; ++row)
-            add_bytes(tile<C>()[row], tile<A>()[row], tile<B>(), config_.row_bytes[A] / 4, config_.row_bytes[C] / 4);
+            add_bytes(tile<C>()[row], tile<A>()[row], tile<B>(), config_.row_bytes[A] / 4);
     }
 
 private:
@@ -78,8 +78,10 @@ private:
         return value;
     }
 
+    // Columns beyond the configured ones are zero in all three tiles, and stay so.
+
     /// The first values of all pairs are summed, and the second ones, each product with one rounding; then both sums.
-    __attribute__((noinline)) static void add_pairs(Row& sums, const Row& a, const Row* b, int groups, int columns) {
+    __attribute__((noinline)) static void add_pairs(Row& sums, const Row& a, const Row* b, int groups) {
         float total[kColumns], even[kColumns] = {}, odd[kColumns] = {};
         std::memcpy(total, sums, sizeof total);
         for (int g = 0; g < groups; ++g) {
@@ -91,19 +93,25 @@ private:
                 odd[i] = __builtin_fmaf(upper(x), upper(w[i]), odd[i]);
             }
         }
-        for (int i = 0; i < columns; ++i) total[i] += even[i] + odd[i];
+        for (int i = 0; i < kColumns; ++i) total[i] += even[i] + odd[i];
         std::memcpy(sums, total, sizeof total);
     }
 
     /// Sums wrap around, they do not saturate.
-    static void add_bytes(Row& sums, const Row& a, const Row* b, int groups, int columns) {
+    static void add_bytes(Row& sums, const Row& a, const Row* b, int groups) {
         std::uint32_t total[kColumns];
         std::memcpy(total, sums, sizeof total);
-        for (int g = 0; g < groups; ++g)
-            for (int i = 0; i < columns; ++i)
-                for (int byte = 4 * g; byte < 4 * g + 4; ++byte)
-                    total[i] += std::uint32_t(std::int8_t(a[byte]) * std::int8_t(b[g][4 * i + byte % 4]));
+        for (int g = 0; g < groups; ++g) {
+            std::uint32_t x, w[kColumns];
+            std::memcpy(&x, a + 4 * g, 4);
+            std::memcpy(w, b[g], sizeof w);
+            for (int byte = 0; byte < 4; ++byte)
+                for (int i = 0; i < kColumns; ++i) total[i] += std::uint32_t(signed_byte(x, byte) * signed_byte(w[i], byte));
+        }
         std::memcpy(sums, total, sizeof total);
+    }
+    static std::int32_t signed_byte(std::uint32_t group, int byte) {
+        return static_cast<std::int32_t>(group << (24 - 8 * byte)) >> 24;
     }
 
     TileConfig config_;

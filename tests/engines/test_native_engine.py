@@ -12,7 +12,7 @@ from efive import Encoder
 from efive.engines.base import Precision, TokenBatch
 from efive.engines.hardware import detect
 from efive.engines.native_engine import NativeEngine
-from efive.engines.native_import import instruction_sets, obstacle
+from efive.engines.native_import import extension, instruction_sets, obstacle
 from efive.engines.openvino_engine import OpenVinoEngine
 from efive.errors import EngineError
 from efive.models import checkpoint as checkpoints
@@ -87,6 +87,11 @@ def test_vectors_are_those_of_fp32_within_the_bound(models, shape, precision, is
     else:  # a precision that changes nothing would not be that precision
         assert np.abs(vectors - expected).max() > 1e-4 * scale
     assert 0 < engine.memory_bytes() < 100_000_000
+
+
+@pytest.mark.parametrize(("precision", "isa"), BUILDS)
+def test_every_kernel_computes_what_its_reference_does(precision, isa):
+    assert extension.check(isa, str(precision)) == ""
 
 
 @pytest.mark.parametrize(("precision", "isa"), BUILDS)
