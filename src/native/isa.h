@@ -16,9 +16,12 @@ const Kernels* avx2(Precision precision);
 
 struct InstructionSet {
     const char* name;
-    bool offered;  ///< of its own accord; tests can ask for the others by name
-    bool (*supported)();
+    bool emulated;      ///< for tests: never offered, used where it is asked for by name
+    bool (*present)();  ///< its instructions can be executed here
+    bool (*proven)();   ///< its kernels may be used here
     const Kernels* (*kernels)(Precision precision);
+
+    bool supported() const { return present() && proven(); }
 };
 
 inline constexpr int kIsaCount = 5;

@@ -36,10 +36,12 @@ Precision precision_of(const std::string& name) {
     throw std::invalid_argument("no precision " + name);
 }
 
-const Kernels& kernels_of(const std::string& isa, const std::string& precision) {
+/// Kernels that can be executed here; those that are not proven are for `check` only.
+const Kernels& kernels_of(const std::string& isa, const std::string& precision, bool proven = true) {
     for (const InstructionSet& each : kIsas)
         if (each.name == isa) {
-            demand(each.supported(), "this processor lacks the instruction set");
+            demand(each.present(), "this processor lacks the instruction set");
+            demand(!proven || each.proven(), "the kernels of the instruction set are wrong on this processor");
             const Kernels* kernels = each.kernels(precision_of(precision));
             demand(kernels, "the instruction set lacks the precision");
             return *kernels;
@@ -51,14 +53,14 @@ const Kernels& kernels_of(const std::string& isa, const std::string& precision) 
 std::vector<std::string> instruction_sets(const std::string& precision, bool emulated) {
     std::vector<std::string> found;
     for (const InstructionSet& each : kIsas)
-        if ((each.offered || emulated) && each.kernels(precision_of(precision)) && each.supported())
+        if ((!each.emulated || emulated) && each.kernels(precision_of(precision)) && each.supported())
             found.emplace_back(each.name);
     return found;
 }
 
 /// What kernels compute otherwise than they should, or an empty text.
 std::string check(const std::string& isa, const std::string& precision) {
-    return difference(kernels_of(isa, precision), precision_of(precision), false);
+    return difference(kernels_of(isa, precision, false), precision_of(precision), false);
 }
 
 WordTable::Type type_of(const std::string& name, const Table& words) {

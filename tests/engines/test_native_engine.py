@@ -94,6 +94,20 @@ def test_every_kernel_computes_what_its_reference_does(precision, isa):
     assert extension.check(isa, str(precision)) == ""
 
 
+@pytest.mark.parametrize("precision", [Precision.BF16, Precision.INT8])
+def test_amx_is_offered_where_it_is_and_nothing_emulated_anywhere(models, precision):
+    real = {"amx-bf16", "amx-int8"} <= set(detect().instruction_sets)
+    offered = instruction_sets(precision)
+    assert "amx-emulated" not in offered
+    if real:
+        assert offered[0] == "amx"
+    else:
+        with pytest.raises(EngineError, match=f"no {precision} with amx here"):
+            NativeEngine(models["bert", 64][0], precision, 1, isa="amx")
+        with pytest.raises(ValueError, match="lacks the instruction set"):
+            extension.check("amx", str(precision))
+
+
 @pytest.mark.parametrize(("precision", "isa"), BUILDS)
 def test_neighbours_order_and_threads_change_no_bit(models, precision, isa):
     checkpoint, texts, _ = models["xlm-roberta", 128]
