@@ -1,5 +1,5 @@
-// Linear layers with tiles. A block of outputs is two tiles of tokens by two of outputs: four of sums, and in each step
-// two of activations and two of weights, 64 bytes of inputs deep.
+// Linear layers with tiles. A block is two tiles of tokens by two of outputs: four of sums, and in each step two of
+// activations and two of weights, 64 bytes of inputs deep.
 //
 // Tiles and vectors are computed by different units. So the sums of a block go to memory, and what follows them (scales,
 // bias, GELU, rounding) is done a few rows at a time between the steps of the next block.
@@ -67,15 +67,31 @@ void pack_tiles(const float* matrix, const Linear& layer) {
     }
 }
 
+/// Where the sums of blocks wait. Apart from what computes them: the compiler must expect that tiles write all memory
+/// whose address they were given, and keeps the rest in registers.
+struct TileSums {
+    static constexpr int kSide = 2 * kTileSide;
+
+    alignas(64) float blocks[2][kSide * kSide];
+    alignas(64) float totals[kSide * kSide];  ///< int8 only
+};
+
 /// Products of some rows with a layer's weights over `steps` steps of inputs from `first_step` on:
 /// done(row, first column, sums) for each vector of outputs, where int8's sums still lack the scale of the output.
 template <class I, class F, class Done>
 class TiledProduct {
 public:
-    TiledProduct(Rows in, int rows, const Linear& layer, int first_step, int steps, const Done& done)
-        : in_(in), rows_(rows), layer_(layer), first_step_(first_step), steps_(steps), done_(done) {}
+    EFIVE_INLINE TiledProduct(Rows in, int rows, const Linear& layer, int first_step, int steps, const Done& done,
+                              TileSums& memory)
+        : in_(in),
+          rows_(rows),
+          layer_(layer),
+          first_step_(first_step),
+          steps_(steps),
+          done_(done),
+          memory_(memory) {}
 
-    void run() {
+    EFIVE_INLINE void run() {
         int column = 0;
         for (; column + kSide <= layer_.outputs; column += kSide) down<2>(column);
         if (column < layer_.outputs) down<1>(column);
@@ -83,7 +99,7 @@ public:
     }
 
 private:
-    static constexpr int kSide = 2 * kTileSide;
+    static constexpr int kSide = TileSums::kSide;
     /// Steps whose sums share a scale.
     static constexpr int kScaledSteps = kBlock / kStepBytes;
 
@@ -113,7 +129,7 @@ private:
         for (int step = first_step_; step < end; step += most) {
             const int here = end - step < most ? end - step : most;
             accumulate<R, C>(row, column, step, here);
-            float* sums = sums_[turn_ ^= 1];
+            float* sums = memory_.blocks[turn_ ^= 1];
             store_tiles<R, C>(sums);
             waiting_ = {sums, row, rows, column, C, step / kScaledSteps, step == first_step_, step + here == end, 0};
         }
@@ -163,8 +179,10 @@ private:
     /// Up to `count` more rows of what waits.
     EFIVE_INLINE void finish(int count) {
         const int end = waiting_.rows - waiting_.next < count ? waiting_.rows : waiting_.next + count;
-        for (; waiting_.next < end; ++waiting_.next)
-            for (int vector = 0; vector < waiting_.vectors; ++vector) finish_vector(waiting_.next, vector);
+        for (; waiting_.next < end; ++waiting_.next) {
+            finish_vector(waiting_.next, 0);
+            if (waiting_.vectors > 1) finish_vector(waiting_.next, 1);
+        }
     }
 
     EFIVE_INLINE void finish_vector(int r, int vector) {
@@ -173,7 +191,7 @@ private:
         if constexpr (kQuantised<F>) {
             const auto scale = I::set(in_.scales[row * blocks_of(layer_.inputs) + waiting_.scale]);
             const auto whole = I::to_floats(I::load_bits(reinterpret_cast<const std::uint8_t*>(sums)));
-            float* total = totals_ + r * kSide + vector * I::kLanes;
+            float* total = memory_.totals + r * kSide + vector * I::kLanes;
             const auto sum = waiting_.first ? I::mul(whole, scale) : I::fma(whole, scale, I::load(total));
             if (waiting_.last)
                 done_(row, column, sum);
@@ -186,14 +204,13 @@ private:
 
     const Rows in_;
     const int rows_;
-    const Linear& layer_;
+    const Linear layer_;
     const int first_step_, steps_;
-    const Done& done_;
+    const Done done_;
+    TileSums& memory_;
     Waiting waiting_{};
     int turn_ = 0;
     typename F::Tiles tiles_;
-    alignas(64) float sums_[2][kSide * kSide];
-    alignas(64) float totals_[kSide * kSide];  // int8 only
 };
 
 /// What rows hold beyond their inputs meets weights of zero, and must not be NaN.
@@ -214,7 +231,8 @@ EFIVE_INLINE void apply_steps(Rows in, int rows, const Linear& layer, int first_
         else
             done(row, column, I::add(sums, bias));
     };
-    TiledProduct<I, F, decltype(finished)>(in, rows, layer, first_step, steps, finished).run();
+    TileSums memory;
+    TiledProduct<I, F, decltype(finished)>(in, rows, layer, first_step, steps, finished, memory).run();
 }
 
 template <class F>

@@ -12,8 +12,17 @@ inline constexpr int kTileChunk = 256;
 
 template <class I, class F, class A>
 inline constexpr Kernels kTileTable{
-    kTileChunk,    true,             sizeof(typename F::Value), sizeof(typename A::Value), pack_tiles<I, F>,   norm<I, F>,
-    convert<I, F>, project<I, F, A>, expand<I, F>,              add_tiles<I, F>,           attend_tiles<I, A>,
+    kTileChunk,
+    true,
+    sizeof(typename F::Value),
+    sizeof(typename A::Value),
+    pack_tiles<I, F>,
+    norm<I, F>,
+    convert<I, F>,
+    project<I, F, A>,
+    expand<I, F>,
+    add_tiles<I, F>,
+    attend_tiles<I, A>,
 };
 
 }  // namespace efive

@@ -75,14 +75,16 @@ private:
         const int outputs = static_cast<int>(bias.size());
         Layer made{Buffer<std::uint8_t>(outputs * row_bytes(inputs, kernels_.value_size)), Buffer<float>(outputs),
                    Buffer<std::int32_t>(std::size_t(blocks_of(inputs)) * outputs), std::move(bias), {}};
-        made.view = {outputs, inputs, made.weights.data(), made.bias.data(), made.scales.data(), made.correction.data()};
+        made.view = {outputs, inputs, made.weights.data(), made.bias.data(), made.scales.data(),
+                     made.correction.data()};
         kernels_.pack(matrix.data(), made.view);
         return made;
     }
 
     /// `norm` or `convert`, and all that a linear layer does with the activations they write.
     void linear(int rows, int inputs, int outputs) {
-        const Floats matrix = noise(std::size_t(outputs) * inputs, 0.1f), gain = noise(inputs, 1), shift = noise(inputs, 1);
+        const Floats matrix = noise(std::size_t(outputs) * inputs, 0.1f);
+        const Floats gain = noise(inputs, 1), shift = noise(inputs, 1);
         const Layer layer = packed(matrix, noise(outputs, 1), inputs);
         const Values plain = reference::weights(matrix, inputs, precision_);
         const Activations in = room(inputs);
@@ -108,7 +110,8 @@ private:
         Buffer<std::uint8_t> out(sums.size() * kernels_.attended_size);
         kernels_.project(in, rows, layer.view, out.data());
         Values bounds(sums.size(), 1e-5 * largest(sums));
-        for (std::size_t i = 0; i < sums.size(); ++i) bounds[i] += rounding(kernels_.attended_size) * std::fabs(sums[i]);
+        for (std::size_t i = 0; i < sums.size(); ++i)
+            bounds[i] += rounding(kernels_.attended_size) * std::fabs(sums[i]);
         compare("project", attended(out, sums.size()), {sums, bounds});
     }
 

@@ -17,7 +17,8 @@ void quantise(const float* x, int size, double* out) {
 
 Values rounded(const Floats& x, Precision precision) {
     Values values(x.begin(), x.end());
-    if (precision == Precision::bf16) std::transform(x.begin(), x.end(), values.begin(), [](float value) { return from_bf16(bf16(value)); });
+    if (precision == Precision::bf16)
+        for (double& value : values) value = from_bf16(bf16(float(value)));
     return values;
 }
 

@@ -106,7 +106,8 @@ private:
             std::memcpy(&x, a + 4 * g, 4);
             std::memcpy(w, b[g], sizeof w);
             for (int byte = 0; byte < 4; ++byte)
-                for (int i = 0; i < kColumns; ++i) total[i] += std::uint32_t(signed_byte(x, byte) * signed_byte(w[i], byte));
+                for (int i = 0; i < kColumns; ++i)
+                    total[i] += std::uint32_t(signed_byte(x, byte) * signed_byte(w[i], byte));
         }
         std::memcpy(sums, total, sizeof total);
     }
