@@ -5,10 +5,6 @@
 namespace efive {
 namespace {
 
-/// Tokens that go through one layer together: a multiple of every tile, and small enough that their widest activations
-/// stay in the second-level cache.
-constexpr int kChunk = 96;
-
 /// Shares of attention for each thread of a team, so that all are done at about the same time.
 constexpr int kShares = 4;
 
@@ -35,7 +31,7 @@ Linear linear(Pieces& pieces, const Kernels& kernels, int outputs, int inputs) {
     const std::size_t wide = outputs;
     return {outputs,
             inputs,
-            pieces.take<std::uint8_t>(wide * inputs * kernels.value_size),
+            pieces.take<std::uint8_t>(wide * row_bytes(inputs, kernels.value_size)),
             pieces.take<float>(wide),
             pieces.take<float>(quantised ? wide : 0),
             pieces.take<std::int32_t>(quantised ? blocks_of(inputs) * wide : 0)};
@@ -106,16 +102,17 @@ void Encoder::set_layer(int index, const LayerSource& source) {
 
 void Encoder::reserve(Workspace& w, std::size_t tokens, int longest) const {
     const std::size_t hidden = shape_.hidden, wide = shape_.feed_forward;
-    const std::size_t padded = (longest + 15) / 16 * 16, head = hidden / shape_.heads;
+    const std::size_t padded = (longest + 31) / 32 * 32, head = std::max<std::size_t>(32, hidden / shape_.heads);
+    const int chunk = kernels_.chunk;
     w.x.reserve(tokens * hidden);
     w.context.reserve(tokens * hidden);
     w.qkv.reserve(tokens * 3 * hidden * kernels_.attended_size);
     for (Workspace::Member& m : w.members) {
-        m.narrow.reserve(kChunk * hidden * kernels_.value_size);
-        m.narrow_scales.reserve(kChunk * blocks_of(shape_.hidden));
-        m.wide.reserve(kChunk * wide * kernels_.value_size);
-        m.wide_scales.reserve(kChunk * blocks_of(shape_.feed_forward));
-        m.expanded.reserve(kChunk * wide);
+        m.narrow.reserve(activation_bytes(kernels_, shape_.hidden));
+        m.narrow_scales.reserve(chunk * blocks_of(shape_.hidden));
+        m.wide.reserve(activation_bytes(kernels_, shape_.feed_forward));
+        m.wide_scales.reserve(chunk * blocks_of(shape_.feed_forward));
+        m.expanded.reserve(chunk * wide);
         m.keys.reserve(padded * head * kernels_.attended_size);
         m.values.reserve(padded * head * kernels_.attended_size);
         m.scores.reserve(padded * kMostTileRows);
@@ -126,9 +123,9 @@ void Encoder::reserve(Workspace& w, std::size_t tokens, int longest) const {
 /// Run run(first token, rows, member) for all tokens: chunks of whole tiles, and as many for each thread.
 template <class Do>
 void Encoder::in_chunks(Team& team, std::size_t tokens, const Do& run) const {
-    const int chunks = team.size() * ceil_div(tokens, std::size_t(kChunk) * team.size());
+    const int chunks = team.size() * ceil_div(tokens, std::size_t(kernels_.chunk) * team.size());
     const int even = ceil_div(tokens, chunks);
-    const int size = std::min(kChunk, ceil_div(even, kernels_.tile_rows) * kernels_.tile_rows);
+    const int size = std::min(kernels_.chunk, ceil_div(even, kernels_.tile_rows) * kernels_.tile_rows);
     team.run(ceil_div(tokens, size), [&](int chunk, int member) {
         const std::size_t first = std::size_t(chunk) * size;
         run(first, static_cast<int>(std::min<std::size_t>(size, tokens - first)), member);
@@ -136,7 +133,7 @@ void Encoder::in_chunks(Team& team, std::size_t tokens, const Do& run) const {
 }
 
 Rows Encoder::narrow(Workspace::Member& m) const {
-    return {m.narrow.data(), shape_.hidden * kernels_.value_size, m.narrow_scales.data()};
+    return {m.narrow.data(), activation_stride(kernels_, shape_.hidden), m.narrow_scales.data()};
 }
 
 void Encoder::look_up(const Texts& texts, std::size_t first, int rows, float* x) const {
@@ -176,7 +173,7 @@ void Encoder::after_attention(Workspace& w, Workspace::Member& m, const Layer& l
                               int rows) const {
     const int hidden = shape_.hidden, inner = shape_.feed_forward;
     const Rows input = narrow(m);
-    const Rows wide{m.wide.data(), inner * kernels_.value_size, m.wide_scales.data()};
+    const Rows wide{m.wide.data(), activation_stride(kernels_, inner), m.wide_scales.data()};
     float* x = w.x.data() + first * hidden;
     kernels_.convert(w.context.data() + first * hidden, rows, hidden, input);
     kernels_.add(input, rows, layer.output, x);

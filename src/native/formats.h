@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <cstring>
 
+#include "kernels.h"
+
 namespace efive {
 
 template <class I>
@@ -53,5 +55,19 @@ struct Int8 {
 
 template <class F>
 inline constexpr bool kQuantised = F::kGroup == 4;
+
+/// A format whose products are of tiles: amx_linear.h.
+template <class F>
+concept Tiled = requires { typename F::Tiles; };
+
+/// Where value i of a row lies.
+///
+/// For tiles, activations are panels of 64 bytes of every row: the rows that a tile loads are neighbours in memory.
+template <class F>
+EFIVE_INLINE std::uint8_t* place(Rows rows, int row, int i) {
+    const std::size_t byte = i * sizeof(typename F::Value);
+    if constexpr (Tiled<F>) return rows.data + byte / 64 * rows.stride + row * 64 + byte % 64;
+    return rows.data + row * rows.stride + byte;
+}
 
 }  // namespace efive

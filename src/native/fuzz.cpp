@@ -1,14 +1,16 @@
 // Random encoders and batches under the sanitizers: every instruction set and precision that this processor has, heads
 // of every size, lengths 1 to 512, ids at the edges, teams of threads. A text must also have the same vector alone and
-// among others, and whatever the number of threads.
+// among others, and whatever the number of threads; and each kernel must agree with its reference.
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <random>
+#include <string>
 #include <vector>
 
+#include "check.h"
 #include "encoder.h"
 #include "isa.h"
 
@@ -81,6 +83,10 @@ int main(int count, char** arguments) {
         for (const auto precision : {efive::Precision::fp32, efive::Precision::bf16, efive::Precision::int8}) {
             const efive::Kernels* kernels = isa.supported() ? isa.kernels(precision) : nullptr;
             if (!kernels) continue;
+            if (const std::string wrong = efive::difference(*kernels, precision, false); !wrong.empty()) {
+                std::fprintf(stderr, "%s: %s\n", isa.name, wrong.c_str());
+                return 1;
+            }
             for (const int head : {16, 32, 64}) {
                 const int heads = between(1, 5);
                 const efive::Shape shape{head * heads, heads, 16 * between(1, 25), 2, 512, between(2, 300), 1e-12f};

@@ -18,10 +18,13 @@ inline constexpr int kBlock = 128;
 
 constexpr int blocks_of(int width) { return (width + kBlock - 1) / kBlock; }
 
-/// Activations of several tokens in the format of the matrix products, one row a token.
+/// What `width` values take in activations and weights, where a row is filled up to whole cache lines.
+constexpr std::size_t row_bytes(int width, std::size_t value_size) { return (width * value_size + 63) / 64 * 64; }
+
+/// Activations of several tokens in the format of the matrix products, one row a token; `place` knows where.
 struct Rows {
     std::uint8_t* data;
-    std::size_t stride;  ///< bytes from row to row
+    std::size_t stride;  ///< bytes from row to row, or from panel to panel
     float* scales;       ///< of each row its blocks', int8 only: value = code * scale
 };
 
@@ -29,7 +32,7 @@ struct Rows {
 struct Linear {
     int outputs;
     int inputs;
-    std::uint8_t* weights;     ///< outputs x inputs values
+    std::uint8_t* weights;     ///< outputs x row_bytes(inputs)
     float* bias;               ///< of each output
     float* scales;             ///< of each output, int8 only
     std::int32_t* correction;  ///< blocks x outputs, int8 only: undoes the offset of unsigned activations
@@ -50,7 +53,7 @@ struct Heads {
     int last;
 };
 
-/// Working memory of `attend` for texts of up to `tokens` tokens, a multiple of 16.
+/// Working memory of `attend` for texts of up to `tokens` tokens, a multiple of 32; heads of 16 get room for 32.
 struct AttentionScratch {
     std::uint8_t* keys;     ///< tokens x head size, in the attended format
     std::uint8_t* values;   ///< the same
@@ -58,10 +61,12 @@ struct AttentionScratch {
     std::uint8_t* weights;  ///< the same, in the attended format
 };
 
-inline constexpr int kMostTileRows = 6;
+inline constexpr int kMostTileRows = 16;
 
 struct Kernels {
     int tile_rows;              ///< tokens that matrix products take at once
+    int chunk;                  ///< tokens of a call at most, those of `attend` aside
+    bool panels;                ///< how activations lie, see `place`
     std::size_t value_size;     ///< bytes of one activation in `Rows`
     std::size_t attended_size;  ///< bytes of one component of queries, keys and values
 
@@ -82,5 +87,16 @@ struct Kernels {
     void (*attend)(const std::uint8_t* qkv, int tokens, const Heads& heads, float* context,
                    const AttentionScratch& scratch);
 };
+
+/// Bytes from one row, or panel, of activations to the next. Panels are an odd number of cache lines apart, so that
+/// those of the same rows do not meet in the same sets of the first-level cache.
+constexpr std::size_t activation_stride(const Kernels& kernels, int width) {
+    return kernels.panels ? std::size_t(kernels.chunk + 1) * 64 : row_bytes(width, kernels.value_size);
+}
+
+/// Bytes of a chunk's activations.
+constexpr std::size_t activation_bytes(const Kernels& kernels, int width) {
+    return (kernels.chunk + 1) * row_bytes(width, kernels.value_size);
+}
 
 }  // namespace efive

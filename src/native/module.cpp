@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "check.h"
 #include "checksum.h"
 #include "encoder.h"
 #include "isa.h"
@@ -39,10 +40,12 @@ Precision precision_of(const std::string& name) {
     throw std::invalid_argument("no precision " + name);
 }
 
-const Kernels& kernels_of(const std::string& isa, const std::string& precision) {
+/// Kernels that can be executed here; those that are not proven are for `check` only.
+const Kernels& kernels_of(const std::string& isa, const std::string& precision, bool proven = true) {
     for (const InstructionSet& each : kIsas)
         if (each.name == isa) {
-            demand(each.supported(), "this processor lacks the instruction set");
+            demand(each.present(), "this processor lacks the instruction set");
+            demand(!proven || each.proven(), "the kernels of the instruction set are wrong on this processor");
             const Kernels* kernels = each.kernels(precision_of(precision));
             demand(kernels, "the instruction set lacks the precision");
             return *kernels;
@@ -50,12 +53,18 @@ const Kernels& kernels_of(const std::string& isa, const std::string& precision) 
     throw std::invalid_argument("no instruction set " + isa);
 }
 
-/// Names of the instruction sets that are built and that this processor has, best first.
-std::vector<std::string> instruction_sets(const std::string& precision) {
+/// Names of the instruction sets that are built and that this processor has, best first; emulated ones if asked for.
+std::vector<std::string> instruction_sets(const std::string& precision, bool emulated) {
     std::vector<std::string> found;
     for (const InstructionSet& each : kIsas)
-        if (each.supported() && each.kernels(precision_of(precision))) found.emplace_back(each.name);
+        if ((!each.emulated || emulated) && each.kernels(precision_of(precision)) && each.supported())
+            found.emplace_back(each.name);
     return found;
+}
+
+/// What kernels compute otherwise than they should, or an empty text.
+std::string check(const std::string& isa, const std::string& precision) {
+    return difference(kernels_of(isa, precision, false), precision_of(precision), false);
 }
 
 WordTable::Type type_of(const std::string& name, const Table& words) {
@@ -169,7 +178,8 @@ private:
 NB_MODULE(_native, module) {
     using namespace efive;
     using namespace nb::literals;
-    module.def("instruction_sets", &instruction_sets, "precision"_a);
+    module.def("instruction_sets", &instruction_sets, "precision"_a, "emulated"_a = false);
+    module.def("check", &check, "isa"_a, "precision"_a);
     module.def("checksum", &checksum_of, "data"_a);
     nb::class_<Workspace>(module, "Workspace").def(nb::new_(&workspace), "threads"_a = 1);
     nb::class_<BoundEncoder>(module, "Encoder")

@@ -8,7 +8,6 @@ namespace efive {
 
 template <class I, class F>
 EFIVE_INLINE void convert_row(const float* x, int width, Rows out, int row) {
-    std::uint8_t* target = out.data + row * out.stride;
     if constexpr (kQuantised<F>) {
         float* scale = out.scales + row * blocks_of(width);
         for (int first = 0; first < width; first += kBlock) {
@@ -18,11 +17,11 @@ EFIVE_INLINE void convert_row(const float* x, int width, Rows out, int row) {
             const float top = I::largest_size(largest);
             *scale++ = top / 127;
             const auto inverse = I::set(top > 1e-30f ? 127 / top : 0);  // of less, the inverse would overflow
-            for (int i = first; i < last; i += I::kLanes) I::store_codes(target + i, I::mul(I::load(x + i), inverse));
+            for (int i = first; i < last; i += I::kLanes)
+                I::store_codes(place<F>(out, row, i), I::mul(I::load(x + i), inverse));
         }
     } else {
-        for (int i = 0; i < width; i += I::kLanes)
-            F::store(target + i * sizeof(typename F::Value), I::load(x + i));
+        for (int i = 0; i < width; i += I::kLanes) F::store(place<F>(out, row, i), I::load(x + i));
     }
 }
 

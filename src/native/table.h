@@ -21,7 +21,7 @@ void expand(Rows in, int rows, const Linear& layer, float* scratch, Rows out) {
         if constexpr (kQuantised<F>)  // a row's scale is known when the row is complete
             I::store(scratch + std::size_t(row) * layer.outputs + column, gelu<I>(x));
         else
-            F::store(out.data + row * out.stride + column * sizeof(typename F::Value), gelu<I>(x));
+            F::store(place<F>(out, row, column), gelu<I>(x));
     });
     if constexpr (kQuantised<F>) convert<I, F>(scratch, rows, layer.outputs, out);
 }
@@ -34,10 +34,24 @@ void add(Rows in, int rows, const Linear& layer, float* x) {
     });
 }
 
+/// Tokens that go through one layer together: a multiple of every tile, and few enough that their widest activations
+/// stay in the second-level cache.
+inline constexpr int kChunk = 96;
+
 template <class I, class F, class A>
 inline constexpr Kernels kTable{
-    I::kTileRows,     sizeof(typename F::Value), sizeof(typename A::Value), pack<I, F>,   norm<I, F>, convert<I, F>,
-    project<I, F, A>, expand<I, F>,              add<I, F>,                 attend<I, A>,
+    I::kTileRows,
+    kChunk,
+    false,
+    sizeof(typename F::Value),
+    sizeof(typename A::Value),
+    pack<I, F>,
+    norm<I, F>,
+    convert<I, F>,
+    project<I, F, A>,
+    expand<I, F>,
+    add<I, F>,
+    attend<I, A>,
 };
 
 }  // namespace efive

@@ -12,7 +12,7 @@ from efive import Encoder
 from efive.engines.base import Precision, TokenBatch
 from efive.engines.hardware import detect
 from efive.engines.native_engine import NativeEngine
-from efive.engines.native_import import instruction_sets, obstacle
+from efive.engines.native_import import extension, instruction_sets, obstacle
 from efive.engines.openvino_engine import OpenVinoEngine
 from efive.errors import EngineError
 from efive.models import checkpoint as checkpoints
@@ -23,7 +23,8 @@ from efive.text.batching import pad
 if missing := obstacle():
     pytest.skip(missing, allow_module_level=True)
 
-BUILDS = [(p, isa) for p in (Precision.FP32, Precision.BF16, Precision.INT8) for isa in instruction_sets(p)]
+PRECISIONS = (Precision.FP32, Precision.BF16, Precision.INT8)
+BUILDS = [(p, isa) for p in PRECISIONS for isa in instruction_sets(p, emulated=True)]
 LENGTHS = [1, 2, 5, 6, 7, 12, 15, 16, 17, 31, 33, 95, 96, 97, 112, 200, 333, 496, 511, 512]
 MEAN = {Precision.FP32: 1 - 1e-6, Precision.BF16: 0.9999, Precision.INT8: 0.998}
 LOWEST = {Precision.FP32: 1 - 1e-6, Precision.BF16: 0.999, Precision.INT8: 0.99}
@@ -86,6 +87,25 @@ def test_vectors_are_those_of_fp32_within_the_bound(models, shape, precision, is
     else:  # a precision that changes nothing would not be that precision
         assert np.abs(vectors - expected).max() > 1e-4 * scale
     assert 0 < engine.memory_bytes() < 100_000_000
+
+
+@pytest.mark.parametrize(("precision", "isa"), BUILDS)
+def test_every_kernel_computes_what_its_reference_does(precision, isa):
+    assert extension.check(isa, str(precision)) == ""
+
+
+@pytest.mark.parametrize("precision", [Precision.BF16, Precision.INT8])
+def test_amx_is_offered_where_it_is_and_nothing_emulated_anywhere(models, precision):
+    real = {"amx-bf16", "amx-int8"} <= set(detect().instruction_sets)
+    offered = instruction_sets(precision)
+    assert "amx-emulated" not in offered
+    if real:
+        assert offered[0] == "amx"
+    else:
+        with pytest.raises(EngineError, match=f"no {precision} with amx here"):
+            NativeEngine(models["bert", 64][0], precision, 1, isa="amx")
+        with pytest.raises(ValueError, match="lacks the instruction set"):
+            extension.check("amx", str(precision))
 
 
 @pytest.mark.parametrize(("precision", "isa"), BUILDS)

@@ -42,7 +42,7 @@ class NativeEngine:
             threads: processors to use.
             threads_per_batch: how many of them an `embed` call gets; `threads // threads_per_batch` calls may run at
                 once. With 1, a small batch that comes alone gets more.
-            isa: the instruction set, one of `instruction_sets(precision)`; None takes the best.
+            isa: the instruction set, one of `instruction_sets(precision, emulated=True)`; None takes the best offered.
             cache: where packed weights are kept for the next start and for other processes; None keeps none.
 
         Raises:
@@ -93,7 +93,7 @@ def _refuse(shape: Architecture, precision: Precision, isa: str | None) -> None:
         elsewhere = "engine='torch' (pip install 'efive[torch]')" if shape.kind is Kind.MISTRAL else "engine='auto'"
         raise EngineError(f"{why}; use {elsewhere}")
     here = instruction_sets(precision)
-    if isa is not None and isa not in here:
+    if isa is not None and isa not in instruction_sets(precision, emulated=True):
         raise EngineError(f"the native engine has no {precision} with {isa} here; there is {', '.join(here)}")
 
 

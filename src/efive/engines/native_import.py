@@ -18,11 +18,16 @@ except ImportError as error:
     _failure = f" ({error})"
 
 
-def instruction_sets(precision: Precision) -> list[str]:
-    """Return those that the engine can use here for `precision`, best first; none where it cannot run."""
+def instruction_sets(precision: Precision, *, emulated: bool = False) -> list[str]:
+    """Return those that the engine can use here for `precision`, best first; none where it cannot run.
+
+    Args:
+        precision: the number format of matrix products.
+        emulated: also those that only imitate their instructions; they are slow, and for tests.
+    """
     if extension is None or precision is Precision.FP16:
         return []
-    return list(extension.instruction_sets(str(precision)))
+    return list(extension.instruction_sets(str(precision), emulated))
 
 
 def obstacle() -> str | None:
