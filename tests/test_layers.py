@@ -40,9 +40,10 @@ GROUND_MAY = {
 # Heavy packages, and the only rooms or files that may name them.
 HEAVY = {
     "torch": {
+        "models/attention.py",
         "models/network.py",
         "models/tensors.py",
-        "engines/torch_engine.py",
+        *(f"engines/torch_{n}.py" for n in ("compiled", "engine", "float8", "fuse", "graphs", "replica", "transfer")),
         "engines/select.py",
         *(f"training/{name}.py" for name in ("gradients", "lora", "losses", "optimizer", "processes")),
         "training/runs.py",

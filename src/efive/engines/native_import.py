@@ -15,7 +15,7 @@ except ImportError as error:  # a pure build; or one that is there and does not 
 
 def instruction_sets(precision: Precision) -> list[str]:
     """Return those that the engine can use here for `precision`, best first; none where it cannot run."""
-    if extension is None or precision is Precision.FP16:
+    if extension is None or precision in {Precision.FP16, Precision.FP8}:
         return []
     return list(extension.instruction_sets(str(precision)))
 

@@ -1,7 +1,7 @@
 """Which engine, which precision, and why."""
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -11,7 +11,8 @@ from efive.errors import DependencyError, EngineError, InputError
 from efive.models.architecture import Kind
 from efive.models.checkpoint import Checkpoint
 
-ENGINES = ("auto", "openvino", "torch", "native")
+_COMPILED = "torch-compiled"
+ENGINES = ("auto", "openvino", "torch", _COMPILED, "native")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,12 @@ class Choice:
     device: str
     reason: str
     """One sentence for people."""
+
+    def exact(self) -> "Choice":
+        """Return the same in fp32, on one device and not compiled."""
+        device = "cuda:0" if self.device == "cuda" else self.device.partition(",")[0]
+        engine = "torch" if self.engine == _COMPILED else self.engine
+        return replace(self, engine=engine, precision=Precision.FP32, device=device)
 
 
 def parse_precision(value: str) -> Precision | None:
@@ -53,15 +60,15 @@ def choose(kind: Kind, hardware: Hardware, engine: str, precision: str, device: 
         _refuse_native(kind, device)
         device = "cpu"
     fixed = parse_precision(precision)
-    if engine == "auto" and fixed is Precision.FP16:
-        engine, why = "torch", "only torch has fp16"
+    if engine == "auto" and fixed in {Precision.FP16, Precision.FP8}:
+        engine, why = "torch", f"only torch has {fixed}"
     elif engine == "auto" and fixed is Precision.INT8 and kind is not Kind.MISTRAL and device in {None, "cpu"}:
         engine, why = "openvino", "only OpenVINO has int8"
     elif engine == "auto":
         engine, device, why = _engine(kind, device)
     else:
         why = "asked for"
-    device = device or ((accelerator() if engine == "torch" else None) or "cpu")
+    device = device or ((accelerator() if engine in {"torch", _COMPILED} else None) or "cpu")
     if engine == "openvino" and device != "cpu":
         raise EngineError(f"the openvino engine runs on cpu, not {device}; use engine='torch'")
     chosen, because = (fixed, "asked for") if fixed else _precision(device, hardware)
@@ -129,4 +136,4 @@ def start(checkpoint: Checkpoint, choice: Choice, hardware: Hardware, threads: i
         return NativeEngine(checkpoint, choice.precision, threads)
     from efive.engines.torch_engine import TorchEngine
 
-    return TorchEngine(checkpoint, choice.precision, choice.device, threads)
+    return TorchEngine(checkpoint, choice.precision, choice.device, threads, compiled=choice.engine == _COMPILED)
