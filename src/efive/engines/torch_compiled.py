@@ -24,6 +24,8 @@ class Compiled:
 
     def __call__(self, ids: Tensor, layout: Layout) -> Tensor:
         """Token ids (T,) to the last hidden states (T, hidden)."""
+        if not layout.unpadded:
+            _ = layout.real, layout.places  # the compiler cannot make them itself: they are cached under a lock
         if self._plain:
             try:
                 return cast("Tensor", self._network(ids, layout))
@@ -35,5 +37,5 @@ class Compiled:
         for index, layer in enumerate(self._plain):
             layers(self._network)[index] = layer
         self._plain = []
-        reason = str(error).strip().partition("\n")[0]
+        reason = " ".join(str(error).split())[:200]
         warnings.warn(f"torch could not compile the layers, they run as they are: {reason}", EfiveWarning, stacklevel=3)
