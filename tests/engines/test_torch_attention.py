@@ -47,6 +47,18 @@ def test_runs_equal_padded_attention(window, grouped):
     assert (runs - padded).abs().max() <= 5e-3
 
 
+def test_the_mean_of_runs_is_the_mean():
+    """The way that a GPU takes; texts without tokens and nobody's tokens leave the others alone."""
+    layout = Layout.of(torch.tensor(LENGTHS))
+    hidden = torch.randn(sum(LENGTHS), 8, dtype=torch.bfloat16)
+    behind = torch.cat([hidden, torch.full((3, 8), torch.nan, dtype=torch.bfloat16)])
+    expected = torch.stack([part.float().mean(0) for part in hidden.split(LENGTHS)])
+    found = network.mean_in_order(behind, layout)
+    real = torch.tensor(LENGTHS) > 0
+    assert found.dtype == torch.float32
+    assert (found - expected)[real].abs().max() <= 1e-6
+
+
 @pytest.mark.parametrize("kind", tiny.KINDS)
 def test_a_network_without_padding_computes_the_same(tiny_models, kind):
     """Although it has nobody's tokens behind the last text, as graphs have, whose attention is undefined."""

@@ -116,7 +116,7 @@ def _precision(device: str, hardware: Hardware) -> tuple[Precision, str]:
     if device.startswith("cuda"):
         import torch
 
-        if torch.cuda.is_bf16_supported():
+        if torch.cuda.is_bf16_supported(including_emulation=False):
             return Precision.BF16, "the GPU multiplies bfloat16 natively"
         return Precision.FP16, "the GPU has no bfloat16"
     if device == "cpu" and hardware.native_bf16:

@@ -91,7 +91,7 @@ class TorchEngine:
 
     def embed(self, batch: TokenBatch) -> Floats:
         """Return pooled vectors (n, hidden) in float32."""
-        with self._dispatch.take(batch.ids.size) as replica:
+        with self._dispatch.take(int(batch.lengths.sum())) as replica:
             return replica.embed(batch)
 
     def memory_bytes(self) -> int:

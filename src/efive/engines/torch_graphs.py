@@ -66,6 +66,7 @@ class Graphs:
                 warnings.warn(f"no CUDA graphs, small batches take longer: {error}", EfiveWarning, stacklevel=2)
                 return self._forward(numbers, shape)
             if len(self._captured) > _MOST_GRAPHS:
+                self._stream.synchronize()  # the one that goes may still run
                 self._captured.popitem(last=False)
         self._captured.move_to_end(shape)
         found = self._captured[shape]

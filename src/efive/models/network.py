@@ -182,10 +182,15 @@ def pool(hidden: Tensor, layout: Layout, pooling: str) -> Tensor:
     """Pool last hidden states (T, hidden) to (n, hidden) in float32: the mean, or each input's last token."""
     if pooling == "last":
         return hidden[layout.ends[1:] - 1].float()
-    if hidden.is_cuda and not torch.is_grad_enabled():  # atomic additions would sum in another order each time
-        return torch.segment_reduce(hidden.float(), "mean", offsets=layout.ends, axis=0, unsafe=True)
+    if hidden.is_cuda and not torch.is_grad_enabled():  # its atomic additions would sum in another order each time
+        return mean_in_order(hidden, layout)
     sums = torch.zeros(len(layout.lengths), hidden.shape[-1], device=hidden.device)
     return sums.index_add(0, layout.owners, hidden.float()) / layout.lengths[:, None]
+
+
+def mean_in_order(hidden: Tensor, layout: Layout) -> Tensor:
+    """Mean of each input's rows (T, hidden), (n, hidden) in float32: without gradient, the same each time on a GPU."""
+    return torch.segment_reduce(hidden.float(), "mean", offsets=layout.ends, axis=0, unsafe=True)
 
 
 Network = BertEncoder | MistralEncoder
