@@ -1,5 +1,6 @@
 """Devices, replicas, joined and compiled layers; on CPUs, and on CUDA where there is one."""
 
+import shutil
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -20,6 +21,8 @@ from efive.models.attention import Layout
 from efive.text.batching import pad
 
 CPU = torch.device("cpu")
+OWN_WARNINGS = pytest.mark.filterwarnings("ignore::DeprecationWarning:torch", "ignore:.*jit.*:DeprecationWarning")
+"""Torch's compiler imports what torch itself has deprecated."""
 
 
 def batches(vocabulary=60):
@@ -143,7 +146,23 @@ def test_where_nothing_compiles_the_layers_run_as_they_are(bert):
         assert torch.equal(compiled(ids, layout), found)  # and warns no more
 
 
+@pytest.mark.slow
+@OWN_WARNINGS
+@pytest.mark.skipif(shutil.which("c++") is None, reason="no C++ compiler here")
+@pytest.mark.usefixtures("fresh_compiler")
+def test_the_real_compiler_makes_the_same_vectors(bert):
+    with (
+        Encoder.load(bert, engine="torch-compiled", device="cpu", precision="fp32") as compiled,
+        Encoder.load(bert, engine="torch", device="cpu", precision="fp32") as plain,
+    ):
+        found = compiled.embed_passages(tiny.TEXTS).vectors
+        assert np.abs(found - plain.embed_passages(tiny.TEXTS).vectors).max() <= 1e-5
+        assert compiled._engine._replicas[0]._apply._plain  # it has not given up
+        assert compiled.engine_info.name == "torch"
+
+
 @pytest.mark.gpu
+@OWN_WARNINGS
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
 @pytest.mark.parametrize("kind", tiny.KINDS)
 @pytest.mark.parametrize(("precision", "compiled"), [("bf16", False), ("fp16", False), ("bf16", True), ("fp8", True)])

@@ -65,6 +65,8 @@ class Replica:
         cuda = device.type == "cuda"
         self._stream = torch.cuda.Stream(device) if cuda else None  # type: ignore[no-untyped-call]
         self._graphs = Graphs(self._forward, self._stream) if self._stream and self.packed else None
+        if cuda:
+            torch.cuda.synchronize(device)  # the weights came in another stream
 
     def embed(self, batch: TokenBatch) -> Floats:
         """Return pooled vectors (n, hidden) in float32."""
