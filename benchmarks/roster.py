@@ -6,7 +6,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PEERS = ROOT / ".peers"
-BASELINE = "st"
+BASELINES = {"cpu": "st", "cuda": "cuda-st"}
 """sentence-transformers with its defaults: what ratios start from and what cosines are taken against."""
 
 
@@ -29,6 +29,11 @@ class Contestant:
         return PEERS / self.environment / "bin" / "python" if self.environment else Path(sys.executable)
 
     @property
+    def device(self) -> str:
+        """Where it computes: `cpu` or `cuda`."""
+        return self.options.get("device", "cpu")
+
+    @property
     def install_command(self) -> str:
         """What a user types where it is absent."""
         return f"benchmarks/peers/setup.sh {self.environment}" if self.environment else "pip install efive[torch]"
@@ -45,6 +50,27 @@ def _efive(name: str, title: str, **options: str) -> Contestant:
 
 def _st(name: str, title: str, environment: str, needs: tuple[str, ...] = (), **options: str) -> Contestant:
     return Contestant(name, title, "sentence-transformers", environment, options, needs)
+
+
+def _on_cuda() -> list[Contestant]:
+    """Return those that compute on a GPU, all in the interpreter that runs the benchmark.
+
+    sentence-transformers sorts by length itself; apart from its defaults, it takes the best of several batch sizes.
+    """
+    rows = [_st("cuda-st", "sentence-transformers", "", device="cuda", precision="fp32")]
+    rows += [
+        _efive(f"cuda-efive-{precision}", "efive", device="cuda", engine="torch", precision=precision)
+        for precision in ("bf16", "fp16")
+    ]
+    rows += [
+        _efive(f"cuda-efive-{p}-compiled", "efive, compiled", device="cuda", engine="torch-compiled", precision=p)
+        for p in ("bf16", "fp8")
+    ]
+    for attention in ("sdpa", "flash_attention_2"):
+        short, title = attention.partition("_")[0], f"sentence-transformers, {attention}"
+        own = {"device": "cuda", "attention": attention, "batch": "best"}
+        rows += [_st(f"cuda-st-{p}-{short}", title, "", precision=p, **own) for p in ("bf16", "fp16")]
+    return rows
 
 
 ROSTER = {
@@ -88,6 +114,7 @@ ROSTER = {
             {"compute_type": "int8"},
             ("ctranslate2",),
         ),
+        *_on_cuda(),
     )
 }
 EXPORTER = PEERS / "legacy" / "bin" / "python"

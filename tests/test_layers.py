@@ -40,9 +40,10 @@ GROUND_MAY = {
 # Heavy packages, and the only rooms or files that may name them.
 HEAVY = {
     "torch": {
+        "models/attention.py",
         "models/network.py",
         "models/tensors.py",
-        "engines/torch_engine.py",
+        *(f"engines/torch_{n}.py" for n in ("compiled", "engine", "float8", "fuse", "graphs", "replica", "transfer")),
         "engines/select.py",
         *(f"training/{name}.py" for name in ("gradients", "lora", "losses", "optimizer", "processes")),
         "training/runs.py",
@@ -141,7 +142,7 @@ def test_an_encoder_runs_without_torch(bert, engine):
 def test_openvino_reports_nothing(bert, tmp_path):
     """Its telemetry writes below an existing home before it sends; nothing may appear there."""
     (tmp_path / "person").mkdir()
-    code = f"from efive import Encoder\nEncoder.load({str(bert)!r}, engine='openvino').embed_queries(['a'])\nimport sys\n"
+    code = f"import sys\nfrom efive import Encoder\nEncoder.load({str(bert)!r}, engine='openvino').embed_queries(['a'])\n"
     code += "assert 'openvino_telemetry' not in sys.modules"
     env = {"HOME": str(tmp_path / "person"), "PATH": "/usr/bin"}
     subprocess.run([sys.executable, "-c", code], env=env, check=True)

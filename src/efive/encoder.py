@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypedDict, Unpack
@@ -93,9 +93,11 @@ class Encoder:
 
         Args:
             model: a folder, the name of a stored model, or None for the bundled model.
-            engine: `auto`, `openvino`, `torch`, `native` (x86-64 CPUs, where it is built).
-            precision: `auto`, `fp32`, `bf16`, `int8` (openvino, native), `fp16` (torch). Each is a space of its own.
-            device: `cpu`, `cuda`, `cuda:1`, `mps`; None lets `auto` choose.
+            engine: `auto`, `openvino`, `torch`, `native` (x86-64 CPUs, where it is built), or `torch-compiled`, whose
+                first texts take about a minute longer: for many texts on a GPU.
+            precision: `auto`, `fp32`, `bf16`, `int8` (openvino, native), `fp16` and `fp8` (torch). Each is a space of
+                its own.
+            device: `cpu`, `cuda` (all of them), `cuda:1`, `cuda:0,cuda:2`, `mps`; None lets `auto` choose.
             task: for instruct models, a task of the registry or a sentence that says what queries ask for.
             max_tokens: input limit in tokens, prefix and special tokens included; None is the model's own (512).
             threads: processors to use; None is all that this process may use.
@@ -103,7 +105,7 @@ class Encoder:
         Raises:
             ModelNotFoundError: if the model is not here.
             ModelError: if its files are damaged or no E5 model.
-            EngineError: if the engine cannot run it as asked; `PrecisionRefusedError` if int8 fails its gate.
+            EngineError: if the engine cannot run it as asked; `PrecisionRefusedError` if int8 or fp8 fails its gate.
             DependencyError: if it needs torch and torch is not installed.
             InputError: for an option that does not exist.
         """
@@ -124,7 +126,7 @@ class Encoder:
             started = select.start(checkpoint, choice, hardware, setup.threads, cache=store.cache)
             tokenizer = reading.result()
         encoder = cls(checkpoint, tokenizer, started, setup)
-        if choice.precision is Precision.INT8:
+        if choice.precision in {Precision.INT8, Precision.FP8}:
             try:
                 encoder._pass_gate()
             except BaseException:
@@ -269,11 +271,12 @@ class Encoder:
         with self._lock:
             if self._exact is None:
                 setup = self._setup
-                choice = replace(setup.choice, precision=Precision.FP32)
-                self._exact = select.start(self._checkpoint, choice, setup.hardware, setup.threads)
+                self._exact = select.start(self._checkpoint, setup.choice.exact(), setup.hardware, setup.threads)
             return self._exact
 
     def _pass_gate(self) -> None:
+        info = self.engine_info
+
         def measure() -> str:
             lowest = gate.lowest_cosine(
                 self._exact_engine(), self._engine, self._preparer.tokenizer, self.prompts, self.max_tokens
@@ -281,12 +284,12 @@ class Encoder:
             return f"{lowest:.6f}"
 
         cosine = float(
-            remembered(self._setup.cache, ["int8 gate", self.engine_info.name, self.space.fingerprint], measure)
+            remembered(self._setup.cache, [f"{info.precision} gate", info.name, self.space.fingerprint], measure)
         )
         if self._exact is not None:  # it took the gate's measure and is seldom needed again
             self._exact.close()
             self._exact = None
-        gate.judge(cosine, self._checkpoint.folder.name)
+        gate.judge(cosine, info.precision, self._checkpoint.folder.name)
 
     def warmup(self) -> None:
         """Run once, so that the first real call is as fast as the others."""

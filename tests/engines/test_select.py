@@ -73,7 +73,7 @@ def test_refusals_say_what_there_is():
     with pytest.raises(InputError, match="auto, openvino, torch"):
         select.choose(BERT, NEW, "tensorrt", "auto", None)
     with pytest.raises(InputError, match="fp32, bf16"):
-        select.choose(BERT, NEW, "auto", "fp8", None)
+        select.choose(BERT, NEW, "auto", "fp4", None)
     with pytest.raises(EngineError, match="use engine='torch'"):
         select.choose(BERT, NEW, "openvino", "auto", "cuda")
     with pytest.raises(EngineError, match="no Mistral kind; use engine='torch'"):

@@ -25,7 +25,7 @@ def instruction_sets(precision: Precision, *, emulated: bool = False) -> list[st
         precision: the number format of matrix products.
         emulated: also those that only imitate their instructions; they are slow, and for tests.
     """
-    if extension is None or precision is Precision.FP16:
+    if extension is None or precision in {Precision.FP16, Precision.FP8}:
         return []
     return list(extension.instruction_sets(str(precision), emulated))
 

@@ -1,7 +1,7 @@
 """Which engine, which precision, and why."""
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -11,7 +11,8 @@ from efive.errors import DependencyError, EngineError, InputError
 from efive.models.architecture import Architecture, Kind
 from efive.models.checkpoint import Checkpoint
 
-ENGINES = ("auto", "openvino", "torch", "native")
+_COMPILED = "torch-compiled"
+ENGINES = ("auto", "openvino", "torch", _COMPILED, "native")
 _CPU_ENGINES = ("openvino", "native")
 
 
@@ -24,6 +25,12 @@ class Choice:
     device: str
     reason: str
     """One sentence for people."""
+
+    def exact(self) -> "Choice":
+        """Return the same in fp32, on one device and not compiled."""
+        device = "cuda:0" if self.device == "cuda" else self.device.partition(",")[0]
+        engine = "torch" if self.engine == _COMPILED else self.engine
+        return replace(self, engine=engine, precision=Precision.FP32, device=device)
 
 
 def parse_precision(value: str) -> Precision | None:
@@ -59,7 +66,7 @@ def choose(shape: Architecture, hardware: Hardware, engine: str, precision: str,
         _refuse_native(shape.kind)
     if engine in _CPU_ENGINES and device not in {None, "cpu"}:
         raise EngineError(f"the {engine} engine runs on cpu, not {device}; use engine='torch'")
-    device = device or ((accelerator() if engine == "torch" else None) or "cpu")
+    device = device or ((accelerator() if engine in {"torch", _COMPILED} else None) or "cpu")
     chosen, because = (fixed, "asked for") if fixed else _precision(device, hardware)
     return Choice(engine, chosen, device, f"{engine} on {device}: {why}; {chosen}: {because}")
 
@@ -78,8 +85,8 @@ def _engine(
     shape: Architecture, hardware: Hardware, fixed: Precision | None, device: str | None
 ) -> tuple[str, str | None, str]:
     """Return the engine for `auto`, its device as far as it decides that, and why."""
-    if fixed is Precision.FP16:
-        return "torch", device, "only torch has fp16"
+    if fixed in {Precision.FP16, Precision.FP8}:
+        return "torch", device, f"only torch has {fixed}"
     int8 = fixed is Precision.INT8 and shape.kind is not Kind.MISTRAL
     if device not in {None, "cpu"}:
         return "torch", device, f"device {device} was asked for"
@@ -125,7 +132,7 @@ def _precision(device: str, hardware: Hardware) -> tuple[Precision, str]:
     if device.startswith("cuda"):
         import torch
 
-        if torch.cuda.is_bf16_supported():
+        if torch.cuda.is_bf16_supported(including_emulation=False):
             return Precision.BF16, "the GPU multiplies bfloat16 natively"
         return Precision.FP16, "the GPU has no bfloat16"
     if device == "cpu" and hardware.native_bf16:
@@ -162,4 +169,4 @@ def start(
         return NativeEngine(checkpoint, choice.precision, threads, threads_per_batch=threads_per_batch, cache=cache)
     from efive.engines.torch_engine import TorchEngine
 
-    return TorchEngine(checkpoint, choice.precision, choice.device, threads)
+    return TorchEngine(checkpoint, choice.precision, choice.device, threads, compiled=choice.engine == _COMPILED)
