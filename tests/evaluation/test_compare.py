@@ -54,7 +54,8 @@ def test_every_shared_measure_is_there_and_the_main_one_first():
 
 
 def test_without_values_of_queries_nothing_is_claimed():
-    found = compare(run(bitext("t", "de-en", 0.5)), run(bitext("t", "de-en", 0.9))).tasks[0]
+    other = replace(bitext("t", "de-en", 0.9), data=bitext("t", "de-en", 0.5).data)
+    found = compare(run(bitext("t", "de-en", 0.5)), run(other)).tasks[0]
     assert (found.verdict, found.difference, found.p) == ("untested", None, None)
     assert found.gain == pytest.approx(0.4)
 
@@ -81,6 +82,20 @@ def test_what_queries_have_must_be_the_same_measure():
     assert compare(matched(0.5, 30), other).tasks[0].verdict == "untested"
 
 
+def test_main_measures_that_differ_are_not_subtracted():
+    scores = {"mrr_at_100": 0.5, "recall_at_100": 0.9}
+    a = task(measures=["mrr_at_100", "recall_at_100"], scores=scores, by_query=dict.fromkeys(MANY, 0.5))
+    b = task(measures=["recall_at_100", "mrr_at_100"], scores=scores, by_query=dict.fromkeys(MANY, 0.9))
+    found = compare(run(a), run(b)).tasks[0]
+    assert (found.tested, found.verdict, found.difference, found.changes) == ("mrr_at_100", "same", None, {})
+
+
+def test_another_part_of_the_data_is_refused():
+    whole, part = ({**task().data, "sampled": note} for note in ("", "9 of 90 pairs, drawn with seed 1"))
+    with pytest.raises(InputError, match=r"different parts .*\(all; 9 of 90 pairs, drawn with seed 1\)"):
+        compare(run(task(data=whole)), run(task(data=part)))
+
+
 def test_other_data_is_refused():
     other = task(data={"digest": "f" * 64})
     with pytest.raises(InputError, match=r"mrtydi-sw \(sw\).*different data.*000000000000 and ffffffffffff"):
@@ -88,7 +103,7 @@ def test_other_data_is_refused():
 
 
 def test_other_queries_are_refused():
-    with pytest.raises(InputError, match=r"different queries.*--limit"):
+    with pytest.raises(InputError, match=r"different queries \(4 and 1\)"):
         compare(run(), run(task(by_query={"q9": 1.0})))
 
 

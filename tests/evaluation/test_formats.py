@@ -78,6 +78,7 @@ def test_the_split_is_test_unless_another_is_published_or_asked_for(folder):
     assert marco.about.name == "msmarco"
     assert "dev split" in marco.about.protocol
     assert marco.drop_same_id
+    assert names(open_task(folder("msmarco", files), split="test")) == ["msmarco:test"]
     with pytest.raises(InputError, match=r"no qrels/eval.tsv; its splits: dev, test, train"):
         open_task(folder("nfcorpus", files), split="eval")
 
@@ -92,6 +93,16 @@ def test_questions_of_one_folder_on_passages_of_another(folder, tmp_path):
     assert task.about.digest != only(open_task(tmp_path / "xquad_en@xquad_es")).about.digest
     with pytest.raises(InputError, match="'xquad_de' is no folder"):
         open_task(tmp_path / "xquad_es@xquad_de")
+
+
+def test_the_two_folders_may_lie_anywhere(folder, tmp_path, monkeypatch):
+    folder("here/xquad_es", BEIR)
+    folder("there/below/xquad_en", BEIR)
+    monkeypatch.chdir(tmp_path)
+    absolute = only(open_task(f"{tmp_path}/here/xquad_es@{tmp_path}/there/below/xquad_en"))
+    mixed = only(open_task(f"here/xquad_es@{tmp_path}/there/below/xquad_en"))
+    assert absolute.about == mixed.about
+    assert absolute.about.name == "xquad_es@xquad_en"
 
 
 MRTYDI = {

@@ -98,10 +98,20 @@ def test_a_torn_last_line_is_left_out_and_others_are_named(tmp_path):
         (whole.replace('"hits"', '"hit"'), "line 1: no field 'hits'"),
         (whole.replace("+00:00", ""), "line 1: .* no time zone"),
         (whole.replace("0.8,", "NaN,"), "line 1: .* not finite"),
+        (whole.replace("10.0", '"inf"'), "line 1: .* not finite"),
     ):
         file.write_text(bad)
         with pytest.raises(InputError, match=message):
             list(read(file))
+
+
+def test_a_log_goes_on_after_a_power_cut(tmp_path):
+    file, facts = tmp_path / "log", {"mode": "text", "collection": "c", "space": "", "milliseconds": 1.0}
+    whole = logged().to_json() + "\n"
+    for torn, before in ((whole + whole[:40], 1), (whole + whole.strip(), 2), (whole[:40], 0), ("", 0)):
+        file.write_text(torn)
+        QueryLog(file).note("next", [], **facts)
+        assert [query.hits for query in read(file)] == [3] * before + [0]
 
 
 # -- drift

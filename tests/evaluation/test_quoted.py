@@ -17,6 +17,11 @@ def test_figures_over_a_whole_benchmark_stand_beside_no_task_of_it():
     assert {e.model: e.scores for e in quoted("beir", "")}["multilingual-e5-large-instruct"] == {"ndcg_at_10": 0.525}
 
 
+def test_figures_of_the_published_split_stand_beside_no_other():
+    assert quoted("miracl_ar", "ar") != []
+    assert quoted("mrtydi_sw:dev", "sw") == quoted("miracl_ar:train", "ar") == []
+
+
 def test_a_pair_is_found_in_either_order_and_spelling():
     assert quoted("bucc", "en-de") == quoted("bucc", "de-en") == quoted("bucc.v2", "deu_Latn-eng_Latn") != []
 

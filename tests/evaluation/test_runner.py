@@ -92,7 +92,10 @@ def test_it_says_what_was_measured_with_what(encoder):
     assert task.data["digest"] == "d1"
     assert (task.data["queries"], task.data["documents"]) == (12, 12)
     assert task.data["windows"] > 12
-    assert {"scores", "hubness"} <= set(task.extras)
+    assert task.extras["scores"]["related"]["count"] == 12
+    hubness = task.extras["hubness"]  # of documents, not of their windows: ten of twelve are found for each query
+    assert hubness["documents"] == 12
+    assert hubness["never"] < 1 / 2
 
 
 def test_systems_of_a_retrieval_task(encoder):
@@ -155,6 +158,12 @@ def test_a_task_that_fails_is_named_and_the_others_go_on(encoder):
     assert "'accuracy' is no measure of rankings" in run.failed[1].reason
     assert run.failed[2].reason.startswith("bitext has no measure v_measure; it has accuracy, f1")
     assert told == [*run.failed, *run.tasks]
+
+
+def test_a_command_that_is_no_utf8_does_not_cost_the_run(tmp_path, encoder):
+    run = evaluate(encoder, [TASKS["similarity"]], Settings(command="efive evaluate --task caf\udce9"))
+    run.write(tmp_path / "run.json")
+    assert Run.read(tmp_path / "run.json") == run
 
 
 def test_failures_are_kept_in_json(tmp_path, encoder):

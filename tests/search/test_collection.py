@@ -1,5 +1,8 @@
 """Collection: adding, changing, asking, and the space it remembers."""
 
+import random
+import threading
+
 import numpy as np
 import pytest
 
@@ -104,6 +107,27 @@ def test_near_duplicates_can_be_left_out(collection):
     assert len(kept) == 2
 
 
+def test_many_near_duplicates_do_not_crowd_out_the_others(collection):
+    same = "How to boil an egg: put it into water for ten minutes."
+    collection.add([*(Document(f"same{n}", same) for n in range(150)), Document("soft", "Boil soft eggs six minutes.")])
+    for mode in ("hybrid", "dense", "text"):
+        assert set(names(collection.search("boil egg", 2, unique=0.99, mode=mode))) > {"soft"}, mode
+
+
+def test_pages_of_a_large_collection_neither_repeat_nor_leave_out(collection):
+    draw = random.Random(1)
+    words = [f"word{n}" for n in range(16)]
+    collection.add(Document(f"d{n}", " ".join(draw.choices(words, k=draw.randint(4, 12)))) for n in range(600))
+    for fusion in ("normalised", "ranks"):
+        whole = names(collection.search("word1 word2 word3 word4", 120, fusion=fusion))
+        assert len(set(whole)) == 120
+        pages = [
+            names(collection.search("word1 word2 word3 word4", 10, offset=start, fusion=fusion))
+            for start in range(0, 120, 10)
+        ]
+        assert [name for page in pages for name in page] == whole
+
+
 def test_adding_again_embeds_only_what_has_changed(animals):
     changed = [ANIMALS[0], Document("eagle", ANIMALS[1].text, {"legs": 3}), Document("snake", "The snake left.")]
     done = animals.add(changed)
@@ -159,6 +183,30 @@ def test_delete_by_id_and_by_condition(animals):
     assert animals.search("cat", 10) == []
     with pytest.raises(InputError, match="either ids or a condition"):
         animals.delete()
+
+
+@pytest.mark.parametrize("where", ["", " ", {}])
+def test_an_empty_condition_deletes_nothing(animals, where):
+    with pytest.raises(InputError, match="would remove everything"):
+        animals.delete(where=where)
+    assert animals.stats().documents == 3
+
+
+def test_ids_that_are_one_text_or_none(animals):
+    for call in (animals.get, animals.delete):
+        with pytest.raises(InputError, match="ids is one str"):
+            call("cat")
+        with pytest.raises(InputError, match="lone surrogate"):
+            call(["\udcff"])
+
+
+def test_what_one_thread_has_begun_another_one_closes(collection, encoder):
+    writer = threading.Thread(target=collection.add, args=(ANIMALS,))
+    writer.start()
+    writer.join()
+    collection.close()
+    with Collection.open(collection.path, encoder) as other:
+        assert other.add([Document("dog", "Dogs bark.")]).new == 1
 
 
 @pytest.mark.parametrize("vectors", ["float32", "float16", "int8", "binary"])
@@ -249,6 +297,29 @@ def test_confidence_needs_a_calibration(animals):
     assert animals.search("cat", 1)[0].confidence is None
     with pytest.raises(CollectionError, match="not calibrated"):
         animals.search("cat", min_confidence=0.5)
+
+
+def test_confidence_is_about_vectors(collection):
+    collection.add(Document(f"d{n}", f"Sentence {n} about {n * 7} stones and the number {n * n}.") for n in range(60))
+    assert collection.calibrate() is not None
+    hits = collection.search("a warm roof", 60, mode="dense")
+    certain = [hit.confidence for hit in hits]
+    assert certain[0] > certain[20]
+    least = (certain[0] + certain[20]) / 2
+    sure = {hit.document for hit in hits if hit.confidence > least}
+    for mode in ("dense", "hybrid"):
+        assert set(names(collection.search("a warm roof", 60, mode=mode, min_confidence=least))) == sure
+    with pytest.raises(InputError, match="mode text has no confidence"):
+        collection.search("a warm roof", mode="text", min_confidence=0.0)
+
+
+def test_a_collection_that_has_become_too_small_is_not_calibrated(collection, encoder):
+    collection.add(Document(f"d{n}", f"Sentence {n} about {n * 7} stones and the number {n * n}.") for n in range(60))
+    assert collection.calibrate() is not None
+    collection.delete([f"d{n}" for n in range(50)])
+    assert collection.calibrate() is None
+    with Collection.open(collection.path, encoder) as again:
+        assert again.stats().calibration is None
 
 
 def test_export_comes_back_by_index(animals, tmp_path, encoder):

@@ -10,8 +10,8 @@ import pytest
 
 from efive import Collection, Document, Encoder
 from efive.errors import StoreError
-from efive.search.collection import Wanted
 from efive.search.migration import migrate
+from efive.search.wanted import Wanted
 
 FULL = "the disk is full; free some space and give the command again"
 LIMITED = """

@@ -93,6 +93,45 @@ def test_a_file_that_cannot_be_read_is_named_and_keeps_what_was_stored(run, coll
     assert "cats.md" in ids(collection)
 
 
+def test_so_does_one_with_a_number_sign_in_its_path(run, collection, tmp_path):
+    folder = tmp_path / "c#"
+    folder.mkdir()
+    (folder / "a.txt").write_text("Sharp.")
+    (folder / "b.jsonl").write_text('{"id": "x#1", "text": "Flat."}')
+    run(folder)
+    assert [collection.search(word, 1, mode="text")[0].place(folder.resolve()) for word in ("sharp", "flat")] == [
+        "a.txt:1",
+        "b.jsonl#x#1",
+    ]
+    for name in ("a.txt", "b.jsonl"):
+        (folder / name).write_bytes(b"\x00")
+    assert run(folder, skipped=[]).removed == 0
+    assert ids(collection) == {"a.txt", "b.jsonl#x#1"}
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may read everything")
+def test_a_folder_that_cannot_be_read_keeps_what_was_stored(run, collection, folder):
+    run(folder)
+    (folder / "deep").chmod(0)
+    told = []
+    try:
+        assert run(folder, skipped=told).removed == 0
+    finally:
+        (folder / "deep").chmod(0o700)
+    assert told == [f"{folder}/deep: Permission denied; nothing in it is read"]
+    assert "dogs.txt" in ids(collection)
+
+
+def test_records_of_the_same_id_are_named(run, collection, folder):
+    (folder / "weather.jsonl").write_text('{"id": "2", "text": "Rain falls."}\n{"text": "Snow melts."}\n')
+    told = []
+    run(folder, skipped=told)
+    assert [what.rsplit("/", 1)[1] for what in told] == [
+        "weather.jsonl#2: two records have this id, and the later one counts"
+    ]
+    assert collection.search("rain", mode="text") == []
+
+
 def test_a_broken_record_is_named_and_loses_nothing(run, collection, folder):
     run(folder)
     (folder / "weather.jsonl").write_text('{"id": "r1", "text": "Rain falls."}\n{"id": "r2", "text"\n')

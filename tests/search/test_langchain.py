@@ -6,7 +6,7 @@ import pytest
 
 from efive import Collection, Document, Encoder
 from efive.errors import DependencyError, InputError
-from efive.search.collection import SearchOptions
+from efive.search.asking import SearchOptions
 from efive.search.documents import Section
 
 pytest.importorskip("langchain_core", reason="langchain-core is not installed")

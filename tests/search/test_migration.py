@@ -12,8 +12,8 @@ import tiny
 
 from efive import Collection, Document, Encoder
 from efive.errors import CollectionNotFoundError, InputError, SpaceMismatchError
-from efive.search.collection import Wanted
 from efive.search.migration import migrate
+from efive.search.wanted import Wanted
 
 DOCUMENTS = [Document(f"d{n}", f"Sentence {n} is about the number w{n} and stones.", {"n": n}) for n in range(1300)]
 READER = """
@@ -188,6 +188,21 @@ def test_a_reader_of_the_old_space_is_told(path, encoder, other):
             reader.search("w7", 1)
         with pytest.raises(SpaceMismatchError):
             reader.add([Document("new", "Text.")])
+
+
+def test_without_a_model_the_command_keeps_it(tiny_models, tmp_path):
+    path, model = tmp_path / "notes", str(tiny_models["xlm-roberta"])
+    with (
+        Encoder.load(model, precision="fp32") as encoder,
+        Collection.open(path, encoder, window=24, vectors="int8", model=model) as collection,
+    ):
+        collection.add([Document("a", "Text.")])
+        before = collection.stats()
+    for arguments, window, vectors in (([], 24, "int8"), (["--vectors", "binary"], 24, "binary")):
+        subprocess.run([sys.executable, "-m", "efive", "migrate", str(path), *arguments], check=True)
+        with Collection.open(path) as collection:
+            stats = collection.stats()
+            assert (stats.space, stats.window, stats.vectors) == (before.space, window, vectors)
 
 
 def test_nothing_is_made_where_there_is_no_collection(tmp_path, encoder):

@@ -16,9 +16,10 @@ from contextlib import closing
 from pathlib import Path
 
 from efive import Encoder
-from efive.search.collection import Collection, Wanted
+from efive.search.collection import Collection
 from efive.search.documents import Document
 from efive.search.migration import migrate
+from efive.search.wanted import Wanted
 
 Say = Callable[[str], object]
 

@@ -73,15 +73,20 @@ def opened(
         with Collection.open(path_of(name), create=create) as collection:
             yield collection
         return
-    if known and engine["model"] is None:
-        engine = engine | {"model": known.model or None}
-        if engine["precision"] == "auto":
-            engine["precision"] = known.space.precision
+    engine = engine_of(known, engine)
     with (
         load_encoder(**engine) as encoder,
         Collection.open(path_of(name), encoder, create=create, model=model_name(engine["model"]), **new) as collection,
     ):
         yield collection
+
+
+def engine_of(known: "Settings | None", engine: dict[str, Any]) -> dict[str, Any]:
+    """Return the options of an encoder; where they name no model, it is the one of the collection."""
+    if known is None or engine["model"] is not None:
+        return engine
+    precision = known.space.precision if engine["precision"] == "auto" else engine["precision"]
+    return engine | {"model": known.model or None, "precision": precision}
 
 
 def model_name(model: str | None) -> str:

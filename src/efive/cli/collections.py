@@ -1,7 +1,6 @@
 """`efive collections`: what is indexed on this machine."""
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -123,12 +122,9 @@ def remove(name: str, yes: bool) -> None:  # noqa: FBT001
     folder = Folder(path_of(name))
     if not folder.exists:
         raise CollectionNotFoundError(f"there is no collection at {folder.path}")
-    if not yes and not click.confirm(f"Remove {folder.path} and all that is in it?"):
+    if not yes and not click.confirm(f"Remove the collection in {folder.path} with all its documents?"):
         raise InputError("nothing removed")
-    folder.acquire()
-    folder.forget()  # first of all: interrupted, there is no collection any more, and no broken one
-    shutil.rmtree(folder.path)
-    folder.release()
+    folder.remove()
     click.echo(f"efive: {name} removed", err=True)
 
 

@@ -44,6 +44,10 @@ def command(
 
         write_comparison(comparison, first, second, html)
         click.echo(f"efive: the page is {html}", err=True)
+    for task in comparison.tasks:
+        if task.verdict == "untested" and task.gain < 0:
+            how = f"{task.tested} lost {-task.gain:.4f}, which is not tested: the runs hold no values of its texts"
+            click.echo(f"efive: warning: {title(task)}: {how}", err=True)
     worse = [task for task in comparison.tasks if task.verdict == "worse"]
     if require_no_loss and worse:
         for task in worse:

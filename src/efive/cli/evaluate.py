@@ -3,6 +3,7 @@
 import os
 import shlex
 import sys
+from collections import Counter
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from efive.cli.watching import going_on, watch
 from efive.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from efive.evaluation.gate import Requirement
     from efive.evaluation.mteb_run import Mteb
@@ -112,14 +113,20 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter per option
     for file in (json_file, html):
         if file and not file.parent.is_dir():
             raise InputError(f"{file.parent} is no folder; make it before hours are spent")
+    others = {"--kind": kind, "--language": language, "--split": split, "--documents": documents}
+    if not addresses and (given := [name for name, value in others.items() if value is not None]):
+        raise click.UsageError(f"{', '.join(given)}: for --task only; suites and mteb's tasks are taken as they are")
     choice = {"kind": kind, "language": language, "split": split, "documents": documents}
     tasks = _tasks(addresses, suite, data, {"limit": limit, "seed": seed}, choice)
     with going_on(), ExitStack() as stack:
         results = cache / "mteb" if cache else Path(stack.enter_context(TemporaryDirectory()))
         mteb = _mteb(mteb_names, results, mteb_policy, download=download)
-        names = [*(task.about.name for task in tasks), *(mteb.names() if mteb else ())]
+        ours = [task.about.name for task in tasks]
+        names = [*ours, *(mteb.names() if mteb else ())]
+        _refuse_twins(names)
         _parsed([requirements], lambda each: check_tasks(each, names))
-        settings = _settings(window, overlap, baselines, cache, policies, seed=seed, threads=engine["threads"])
+        prefixes = _prefixes(policies, ours)
+        settings = _settings(window, overlap, baselines, cache, prefixes, seed=seed, threads=engine["threads"])
         run = _run(tasks, mteb, settings, engine, texts=texts, drawn=html is not None)
     _write(run, json_file, html, markdown=markdown)
     _gate(run, requirements)
@@ -152,6 +159,29 @@ def _tasks(
     return tasks
 
 
+def _refuse_twins(names: "Sequence[str]") -> None:
+    if twice := [name for name, count in Counter(names).items() if count > 1]:
+        raise InputError(f"two tasks are called {twice[0]!r}; leave one out, or give its folder another name")
+
+
+def _prefixes(policies: tuple[str, ...], tasks: "Sequence[str]") -> dict[str, str]:
+    """Return policies by kind or name of a task; one of neither would change nothing, and nobody would notice."""
+    from efive.evaluation.roles import POLICIES
+
+    prefixes: dict[str, str] = {}
+    for each in policies:
+        name, _, policy = each.rpartition("=")
+        if policy not in POLICIES:
+            raise click.UsageError(f"--prefix-policy {each}: the policies are {', '.join(POLICIES)}")
+        if name and name not in {*_KINDS, *tasks}:
+            raise click.UsageError(
+                f"--prefix-policy {each}: {name!r} is no kind and no task; the kinds are {', '.join(_KINDS)}, "
+                f"the tasks {', '.join(tasks)}"
+            )
+        prefixes |= dict.fromkeys([name] if name else _KINDS, policy)
+    return prefixes
+
+
 def _mteb(names: tuple[str, ...], results: Path, policy: str, *, download: bool) -> "Mteb | None":
     if not names:
         return None
@@ -168,19 +198,12 @@ def _settings(
     overlap: int | None,
     baselines: bool,  # noqa: FBT001
     cache: Path | None,
-    policies: tuple[str, ...],
+    prefixes: dict[str, str],
     **others: Any,  # noqa: ANN401
 ) -> "Settings":
     from efive.evaluation.beside import DEEP
-    from efive.evaluation.roles import POLICIES
     from efive.evaluation.settings import BASELINES, Settings
 
-    prefixes: dict[str, str] = {}
-    for each in policies:
-        name, _, policy = each.rpartition("=")
-        if policy not in POLICIES:
-            raise click.UsageError(f"--prefix-policy {each}: the policies are {', '.join(POLICIES)}")
-        prefixes |= dict.fromkeys([name] if name else _KINDS, policy)
     return Settings(
         window=window,
         overlap=overlap,

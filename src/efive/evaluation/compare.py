@@ -112,13 +112,20 @@ def _compared(before: TaskResult, after: TaskResult, system: str, seed: int, res
             f"{name}: the runs were measured on different data (digests {_short(before)} and {_short(after)}); "
             "measure one again on the data of the other"
         )
+    if (taken := before.data.get("sampled", "")) != (other := after.data.get("sampled", "")):
+        raise InputError(
+            f"{name}: the runs took different parts of the data ({taken or 'all'}; {other or 'all'}); "
+            "use the same --limit, --documents and --seed"
+        )
     first, second = before.systems[system], after.systems[system]
     measures = [m for m in before.measures if m in first.scores and m in second.scores]
     measures += sorted((first.scores.keys() & second.scores.keys()) - set(measures))
     if not measures:
         raise InputError(f"{name}: the runs share no measure")
-    tested = first.each if first.each == second.each and first.each in measures else measures[0]
-    difference, changes = _by_query(first, second, tested, before, seed, resamples)
+    each = first.each or before.measures[0]
+    same = each == (second.each or after.measures[0]) and each in measures
+    tested = each if same else measures[0]
+    difference, changes = _by_query(first, second, tested, before, seed, resamples) if same else (None, {})
     return Compared(
         before.name,
         before.kind,
@@ -139,12 +146,12 @@ def _short(task: TaskResult) -> str:
 def _by_query(
     first: SystemResult, second: SystemResult, tested: str, task: TaskResult, seed: int, resamples: int
 ) -> tuple[Difference | None, dict[str, float]]:
-    if not first.by_query or not second.by_query or first.each != second.each:
+    if not first.by_query or not second.by_query:
         return None, {}
     if first.by_query.keys() != second.by_query.keys():
         raise InputError(
             f"{task.name}: the runs measured different queries ({len(first.by_query)} and {len(second.by_query)}); "
-            "use the same --limit and --seed"
+            "measure one again as the other"
         )
     changes = {query: second.by_query[query] - first.by_query[query] for query in sorted(first.by_query)}
     ordered = dict(sorted(changes.items(), key=lambda item: item[1]))

@@ -4,7 +4,7 @@ from array import array
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -71,13 +71,14 @@ def embed_documents(
     Raises:
         InputError: naming a document that cannot be divided, or whose id came before.
     """
+    asked = _beside_prefix(cache.encoder, shape, role)
     ids: list[str] = []
     owners, ends = array("q"), array("q")
 
     def windows() -> Iterator[str]:
         for document, (name, text) in enumerate(corpus):
             ids.append(name)
-            parts = _windows(name, text, cache.encoder, shape)
+            parts = _windows(name, text, cache.encoder, asked)
             owners.extend([document] * len(parts))
             ends.append(len(owners))
             yield from parts
@@ -87,6 +88,15 @@ def embed_documents(
     if len(set(ids)) < len(ids):
         raise InputError(f"the id {_repeated(ids)!r} is of two documents; ids must differ")
     return Documents(ids, np.array(owners, dtype=np.int64), vectors)
+
+
+def _beside_prefix(encoder: Encoder, shape: Shape, role: Role) -> Shape:
+    """Return the shape to ask of `Encoder.windows`, which leaves room for the prefix of passages whatever the role."""
+    if role is Role.PASSAGE:
+        return shape
+    passage, own = (encoder.embed(["a"], each).usage[0].tokens_seen for each in (Role.PASSAGE, role))
+    most = max(shape.window, encoder.max_tokens)
+    return replace(shape, window=min(shape.window + passage - own, most))
 
 
 def _windows(name: str, text: str, encoder: Encoder, shape: Shape) -> list[str]:

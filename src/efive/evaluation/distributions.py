@@ -4,14 +4,14 @@ Vectors are rows of unit length and come from one space; results are plain JSON,
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from efive.errors import InputError
-from efive.nearest import QUERIES, Allowed, Floats, Halves, Rows, nearest
+from efive.nearest import Floats, Halves, Rows
 
 Summary = dict[str, Any]
 Values = npt.NDArray[np.float64]
@@ -23,54 +23,6 @@ _MOST_HUBS = 5
 _BATCH = 1024
 # Cosines of these lie between -1 and 1 but for rounding.
 _ROUNDING = 1e-3
-
-
-def look(
-    queries: Floats,
-    documents: Halves | Floats,
-    relevant: Sequence[Sequence[int]],
-    *,
-    found: Rows | None = None,
-    pairs: int = 20_000,
-    seed: int = 0,
-) -> Summary:
-    """Return `scores` (`score_distributions`) and `hubness` of a task.
-
-    Args:
-        queries: (queries, dimension).
-        documents: (documents, dimension), may be memory-mapped; one row a document.
-        relevant: for each query, the rows of its relevant documents.
-        found: (queries, at least 10), the rows that were found for each query, best first, -1 for none; without it
-            the documents are searched once.
-        pairs: unrelated pairs to draw.
-        seed: of the draw.
-
-    Raises:
-        InputError: if lengths or dimensions do not fit.
-    """
-    if found is None:
-        found = first_rows(queries, documents, min(HUB_DEPTH, len(documents)))
-    scores = score_distributions(queries, documents, relevant, pairs=pairs, seed=seed)
-    return {"scores": scores, "hubness": hubness(found[:, :HUB_DEPTH], len(documents))}
-
-
-def first_rows(
-    queries: Floats,
-    documents: Halves | Floats,
-    k: int,
-    allowed: Callable[[slice], Allowed] | None = None,
-) -> Rows:
-    """Return the rows (queries, k) of the nearest documents, best first, in bounded memory.
-
-    Args:
-        queries: (queries, dimension).
-        documents: (documents, dimension).
-        k: rows of each query; -1 where there are no more.
-        allowed: which rows some of the queries may find.
-    """
-    parts = [slice(at, at + QUERIES) for at in range(0, len(queries), QUERIES)]
-    found = [nearest(queries[p], documents, k, allowed=None if allowed is None else allowed(p)).rows for p in parts]
-    return np.concatenate(found) if found else np.empty((0, k), dtype=np.int64)
 
 
 # -- scores ----------------------------------------------------------------------------------------------------------

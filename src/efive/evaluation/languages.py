@@ -10,12 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from efive.errors import InputError
-from efive.evaluation.distributions import first_rows
-from efive.nearest import Allowed, Floats, Halves, Rows
+from efive.nearest import Rows
 
 _ENGLISH = {"en", "eng"}
-_DEPTH = 10
 
 
 def gaps(scores: Mapping[str, float]) -> list[dict[str, Any]]:
@@ -42,53 +39,6 @@ def is_english(code: str) -> bool:
     return code.replace("_", "-").split("-")[0].lower() in _ENGLISH
 
 
-def mixed_pool(
-    queries: Floats,
-    asked_in: Sequence[str],
-    documents: Halves | Floats,
-    written_in: Sequence[str],
-    relevant: Sequence[Sequence[int]],
-    *,
-    k: int = _DEPTH,
-) -> dict[str, Any]:
-    """Search documents of several languages in one pool, and those of each query's own language alone.
-
-    Args:
-        queries: (queries, dimension), unit length.
-        asked_in: the language of each query.
-        documents: (documents, dimension), unit length, of one space with the queries.
-        written_in: the language of each document.
-        relevant: for each query, the rows of its relevant documents; only those of its own language count.
-        k: results of a query.
-
-    Returns:
-        `k`, and for each of the `languages`: `queries`; `own_share` of the first k in the query's language,
-        `by_chance`, the language's share of the pool, and `preference`, the one over the other; `recall_alone` among
-        the documents of the language, `recall_mixed` in the whole pool, and `drop` from the one to the other (None
-        where no query has a relevant document in its language). `mean` has the same over the languages, each as much
-        as the others.
-
-    Raises:
-        InputError: if lengths do not fit, there is no query, or no document in the language of one.
-    """
-    if len(asked_in) != len(queries) or len(relevant) != len(queries) or len(written_in) != len(documents):
-        raise InputError(
-            f"{len(queries)} queries, {len(asked_in)} languages and {len(relevant)} lists of theirs; "
-            f"{len(documents)} documents, {len(written_in)} languages of theirs: one each"
-        )
-    if not len(queries):
-        raise InputError("there is no query; a pool says nothing without any")
-    asked, written = np.asarray(asked_in), np.asarray(written_in)
-    if missing := sorted(set(asked_in) - set(written_in)):
-        raise InputError(f"no document is in {missing[0]!r}, the language of a query")
-
-    def alike(part: slice) -> Allowed:
-        return lambda first, end: np.asarray(asked[part, None] == written[None, first:end])
-
-    mixed, alone = first_rows(queries, documents, k), first_rows(queries, documents, k, alike)
-    return pool_figures(mixed, alone, asked_in, written_in, relevant)
-
-
 def pool_figures(
     mixed: Rows,
     alone: Rows,
@@ -96,14 +46,21 @@ def pool_figures(
     written_in: Sequence[str],
     relevant: Sequence[Collection[int]],
 ) -> dict[str, Any]:
-    """Return the figures of `mixed_pool`.
+    """Compare a search in a pool of several languages with one in each query's own language alone.
 
     Args:
         mixed: (queries, k), what each query found in the whole pool, best first, -1 for nothing.
         alone: (queries, k), what it found in its own language.
         asked_in: the language of each query.
         written_in: the language of each document.
-        relevant: for each query, its relevant documents.
+        relevant: for each query, its relevant documents; only those of its own language count.
+
+    Returns:
+        `k`, and for each of the `languages`: `queries`; `own_share` of the first k in the query's language,
+        `by_chance`, the language's share of the pool, and `preference`, the one over the other; `recall_alone` among
+        the documents of the language, `recall_mixed` in the whole pool, and `drop` from the one to the other (None
+        where no query has a relevant document in its language). `mean` has the same over the languages, each as much
+        as the others.
     """
     asked, written = np.asarray(asked_in), np.asarray(written_in)
     own = [{row for row in rows if written[row] == language} for rows, language in zip(relevant, asked_in, strict=True)]
@@ -115,43 +72,6 @@ def pool_figures(
         figures |= _drop(*(_mean(recall[of_it]) for recall in recalls))
         languages[language] = figures
     return {"k": mixed.shape[1], "languages": languages, "mean": _means(languages)}
-
-
-def parallel_pool(vectors: Mapping[str, Floats], *, k: int = _DEPTH) -> dict[str, Any]:
-    """Put translations into one pool and let each text look for its neighbours, itself left out.
-
-    Args:
-        vectors: by language, (texts, dimension), unit length; row i is the same text in every language.
-        k: neighbours of a text.
-
-    Returns:
-        `k`, and for each of the `languages`: `queries`, `own_share`, `by_chance` and `preference` as `mixed_pool`
-        has them, and `translation_first`, the share of texts whose nearest neighbour is one of their translations,
-        where it should be. `mean` has the same over the languages.
-
-    Raises:
-        InputError: for fewer than two languages, or languages with different numbers of texts.
-    """
-    texts = {len(rows) for rows in vectors.values()}
-    if len(vectors) < 2 or len(texts) != 1 or texts == {0}:
-        raise InputError(f"{len(vectors)} languages of {sorted(texts)} texts; two at least, with the same texts")
-    each = texts.pop()
-    pool = np.concatenate([np.asarray(rows, dtype=np.float32) for rows in vectors.values()])
-    written = np.repeat(np.asarray(list(vectors)), each)
-    number = np.tile(np.arange(each), len(vectors))
-    languages = {}
-    for place, language in enumerate(vectors):
-        own = np.arange(place * each, (place + 1) * each)
-
-        def others(part: slice, own: Rows = own) -> Allowed:
-            return lambda first, end: np.asarray(own[part, None] != np.arange(first, end)[None])
-
-        found = first_rows(pool[own], pool, k, others)
-        share = _own_share(found, np.full(each, language), written)
-        translated = number[found[:, 0]] == np.arange(each)
-        figures = _preference(share, (each - 1) / (len(pool) - 1))
-        languages[language] = figures | {"translation_first": float(translated.mean())}
-    return {"k": k, "languages": languages, "mean": _means(languages)}
 
 
 def _own_share(found: Rows, asked: npt.NDArray[np.str_], written: npt.NDArray[np.str_]) -> npt.NDArray[np.float64]:

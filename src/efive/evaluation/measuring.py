@@ -7,7 +7,7 @@ from typing import Any
 from efive.errors import InputError
 from efive.evaluation import probes
 from efive.evaluation.cache import Vectors
-from efive.evaluation.distributions import HUB_DEPTH, look
+from efive.evaluation.distributions import HUB_DEPTH, hubness, score_distributions
 from efive.evaluation.probes import Labelled, Probed
 from efive.evaluation.results import MODEL, SystemResult, TaskResult
 from efive.evaluation.roles import described, roles_of
@@ -84,7 +84,9 @@ def _bitext(task: Bitext, bench: Bench, roles: tuple[Role, Role]) -> Outcome:
     extras = {}
     if bench.settings.distributions and len(left) > 1:
         first = probes.neighbours(left, right, min(HUB_DEPTH, len(right)))
-        extras = look(left, right, [[row] for row in range(len(left))], found=first, seed=bench.settings.seed)
+        own = [[row] for row in range(len(left))]
+        scores = score_distributions(left, right, own, seed=bench.settings.seed)
+        extras = {"scores": scores, "hubness": hubness(first, len(right))}
     return _probed(probes.bitext(left, right), task.about.measures[0], {"pairs": len(left)}, extras)
 
 

@@ -67,9 +67,9 @@ def with_mteb(
                 failed.append(Failure(what.name, kind_of(what), "", reason_of(error)))
                 told(failed[-1])
             else:
-                results += [replace(result, contamination=overlaps) for result in measured]
-                for result in results[-len(measured) :]:
-                    told(result)
+                for result in measured:
+                    results.append(replace(result, contamination=overlaps))
+                    told(results[-1])
             step(1)
     tasks = [*run.tasks, *results]
     languages = run.extras.get("languages", {}) | {"gaps": language_gaps(tasks)}

@@ -99,7 +99,7 @@ class Logged:
                 mode=str(values["mode"]),
                 collection=str(values["collection"]),
                 space=str(values["space"]),
-                milliseconds=float(values["milliseconds"]),
+                milliseconds=_finite(values["milliseconds"]),
                 query=None if values.get("query") is None else str(values["query"]),
                 vector=vector,
             )
@@ -126,6 +126,7 @@ class QueryLog:
         self._path = Path(path)
         self._texts, self._vectors = texts, vectors
         self._path.touch(mode=_PRIVATE)
+        _mend(self._path)
         self._key = _key(self._path.with_name(self._path.name + ".key"))
 
     def note(
@@ -189,6 +190,23 @@ def read(path: str | Path) -> Iterator[Logged]:
                 raise InputError(f"{path}, line {number}: {error}") from None
 
 
+def _mend(path: Path) -> None:
+    """End a last line that a power cut has torn, by itself: the next query must not become a part of it."""
+    with path.open("r+b") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - 1))
+        if file.read(1) in {b"", b"\n"}:
+            return
+        file.seek(0)
+        last = file.read().rpartition(b"\n")[2]
+        try:
+            Logged.from_json(decode(last))
+        except InputError:
+            file.truncate(size - len(last))
+        else:
+            file.write(b"\n")
+
+
 def _key(path: Path) -> bytes:
     """Read the key of a log, or make one: written aside and linked, so that of two processes one's key is both's."""
     if not path.exists():
@@ -214,8 +232,10 @@ def _time(value: object) -> datetime:
 
 
 def _number(value: object) -> float | None:
-    if value is None:
-        return None
+    return None if value is None else _finite(value)
+
+
+def _finite(value: object) -> float:
     number = float(str(value))
     if not np.isfinite(number):
         raise ValueError(f"{value} is not finite")

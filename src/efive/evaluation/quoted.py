@@ -38,10 +38,13 @@ def quoted(task: str, language: str) -> list[Quoted]:
     """Return what was published on a task in a language, one entry a model and source.
 
     Args:
-        task: its name, such as `mrtydi-sw` or `MIRACL/bn`. Case and punctuation do not matter.
+        task: its name, such as `mrtydi-sw` or `MIRACL/bn`. Case and punctuation do not matter, but for a colon:
+            `mrtydi_sw:dev` is a split of which nothing was published.
         language: its code, `de-en` or `deu-eng` for a pair; a pair is found in either order. Empty asks for the figures
             over the whole benchmark, which must not stand beside one of its tasks.
     """
+    if ":" in task:  # NAME:SPLIT is not the published split
+        return []
     name = re.sub(r"[\W_]", "", task.casefold())
     language = short_pair(language)
     languages = {language, "-".join(reversed(language.split("-")))}

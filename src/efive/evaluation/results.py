@@ -99,7 +99,9 @@ class Run:
     def write(self, path: Path) -> None:
         """Write the run as JSON."""
         draft = path.with_name(path.name + ".part")
-        draft.write_text(json.dumps(asdict(self), ensure_ascii=False, separators=(",", ":")) + "\n", encoding="utf-8")
+        text = json.dumps(asdict(self), ensure_ascii=False, separators=(",", ":"))
+        # A path on the command line may be no UTF-8; what stands for its bytes is escaped, as JSON has it.
+        draft.write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
         draft.replace(path)
 
     @classmethod

@@ -11,7 +11,7 @@ from efive.errors import InputError
 from efive.evaluation import hybrid, metrics
 from efive.evaluation.bm25 import BM25
 from efive.evaluation.corpus import Documents, embed_documents
-from efive.evaluation.distributions import HUB_DEPTH, look
+from efive.evaluation.distributions import HUB_DEPTH, hubness, score_distributions
 from efive.evaluation.results import MODEL, SystemResult
 from efive.evaluation.retrieval import Asked, Cosines, Found, ask, named, numbers_of, rerank, search, without
 from efive.evaluation.settings import Bench, Outcome
@@ -107,7 +107,7 @@ class _Race:
         }
 
     def extras(self) -> dict[str, Any]:
-        """Look at the scores; of documents with several windows, at the one that is nearest to the query."""
+        """Look at the scores, of documents with several windows at the nearest one's, and at the hubs among them."""
         if not self.bench.settings.distributions:
             return {}
         judged = {d for documents in self.task.judged.values() for d, grade in documents.items() if grade > 0}
@@ -116,11 +116,12 @@ class _Race:
         for row, query in enumerate(self.asked.ids):
             names = [d for d, grade in self.task.judged[query].items() if grade > 0 and d in numbers]
             relevant.append(list(self.cosines.best_windows(query, [numbers[name] for name in names]).values()))
-            first = list(self.cosines.best_windows(query, list(self.model[query])[:HUB_DEPTH]).values())
+            first = list(self.model[query])[:HUB_DEPTH]
             found[row, : len(first)] = first
-        vectors = self.documents.vectors.array
+        vectors, seed = self.documents.vectors.array, self.bench.settings.seed
         try:
-            return look(self.asked.vectors, vectors, relevant, found=found, seed=self.bench.settings.seed)
+            scores = score_distributions(self.asked.vectors, vectors, relevant, seed=seed)
+            return {"scores": scores, "hubness": hubness(found, len(self.documents.ids))}
         except InputError as error:  # nothing is related, or everything: figures there are all the same
             return {"not_looked_at": str(error)}
 

@@ -1,58 +1,34 @@
 """Collection: documents, kept with the space that they are embedded in, and searched."""
 
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypedDict, Unpack
-
-import numpy as np
+from typing import Self, Unpack
 
 from efive.encoder import Encoder
 from efive.errors import CollectionError, InputError, SpaceMismatchError
-from efive.probe import PROBE
+from efive.jsonlines import encodable
 from efive.search import calibrating, exporting, searching, sentences, terms
 from efive.search.adding import Added, Adding, Refusal, Report, with_document
+from efive.search.asking import SearchOptions, Where, checked, condition
 from efive.search.calibrating import Fitted
-from efive.search.conditions import Condition, from_mapping, parse
 from efive.search.confidence import SAMPLE, Background
 from efive.search.documents import Document, Metadata
 from efive.search.folder import Folder, Settings, calibration_of, keep_calibration, settings_of
-from efive.search.lance.codec import Codec, Vectors
 from efive.search.lance.table import LanceStore, heal, sound
-from efive.search.passages import Shape, check
-from efive.search.searching import Fusion, Hit, Options, Question
+from efive.search.passages import check
+from efive.search.searching import Hit, Question
 from efive.search.store import Entry, Snapshot
 from efive.search.upkeep import Upkeep
+from efive.search.wanted import Wanted, codec_of, vectors_named
 from efive.space import Space
 from efive.vectors import Floats
 
 _GROUP = 256
-"""Documents that are read or removed together."""
-
-Where = str | Mapping[str, Any] | Condition
-"""A condition: in the language of `efive.search.conditions`, as a mapping with `$eq` and the like, or parsed."""
-
-
-class SearchOptions(TypedDict, total=False):
-    """Options of `Collection.search`."""
-
-    where: Where | None
-    """Only documents that this holds for."""
-    mode: str
-    """`hybrid` (default), `dense` or `text`."""
-    fusion: Fusion | str
-    """How `hybrid` makes one ranking of two: `normalised` scores (default) or `ranks`."""
-    offset: int
-    """Documents to leave out at the beginning: the page before."""
-    min_confidence: float | None
-    """Leave out hits of less confidence, 0 to 1; the collection must be calibrated."""
-    unique: float | None
-    """Leave out a hit whose passage has at least this cosine with one before it."""
-    exact: bool
-    """Compare with every vector, whatever index there is."""
+"""Documents that are read together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +67,7 @@ class Collection:
     until the collection is closed.
     """
 
-    def __init__(self, folder: Folder, encoder: Encoder | None, wanted: "Wanted") -> None:
+    def __init__(self, folder: Folder, encoder: Encoder | None, wanted: Wanted) -> None:
         """Put the parts together. Use `Collection.open`."""
         self._folder = folder
         self._encoder = encoder
@@ -135,7 +111,7 @@ class Collection:
         """
         if "://" in str(path):
             raise InputError(f"{path}: a collection is a folder on this machine; other stores are not supported yet")
-        wanted = Wanted(window, overlap, _vectors(vectors), model)
+        wanted = Wanted(window, overlap, vectors_named(vectors), model)
         collection = cls(Folder(Path(path).expanduser()), encoder, wanted)
         if collection._folder.exists or not create:
             collection._current()
@@ -165,7 +141,7 @@ class Collection:
             InputError: for an empty text, or an option that cannot be used.
             CollectionError: if `min_confidence` is asked of a collection that is not calibrated.
         """
-        asked = _options(k, options)
+        asked = checked(k, options)
         if not text.strip():
             raise InputError("the query is empty")
         if asked.mode != "text" and self._encoder is None:
@@ -174,7 +150,7 @@ class Collection:
         if asked.min_confidence is not None and self._calibration is None:
             raise CollectionError(
                 f"{self._folder.path} is not calibrated, so there is no confidence; "
-                "`efive collections calibrate` does it"
+                f"`efive collections calibrate -c {self._folder.path.absolute()}` does it"
             )
         question = Question(text, None)
         if asked.mode != "text" and self._encoder is not None:
@@ -186,7 +162,7 @@ class Collection:
 
     def get(self, ids: Iterable[str]) -> list[Document]:
         """Return those of the documents that are there, in the order of `ids`."""
-        return self._snapshot().documents(list(ids))
+        return self._snapshot().documents(_names(ids))
 
     def ids(self, where: Where | None = None) -> Iterator[str]:
         """Yield the ids of all documents, or of those that `where` holds for."""
@@ -282,14 +258,17 @@ class Collection:
         """Remove documents by id or by a condition, and return how many there were.
 
         Raises:
-            InputError: if neither or both are given.
+            InputError: if neither or both are given, or the condition is empty.
         """
         if (ids is None) == (where is None):
             raise InputError("give either ids or a condition")
+        wanted = condition(where)
+        if ids is None and wanted is None:
+            raise InputError("the condition is empty and would remove everything; `not exists(nothing)` does so")
         with self._writing:
             store = self._writable()
             snapshot = store.snapshot()
-            names = list(snapshot.ids(condition(where)) if ids is None else snapshot.digests(list(ids)))
+            names = list(snapshot.ids(wanted) if ids is None else snapshot.digests(_names(ids)))
             store.remove(names)
             return len(names)
 
@@ -314,8 +293,7 @@ class Collection:
             store = self._writable()
             snapshot = store.snapshot()
             fitted = calibrating.calibrate(snapshot, encoder)
-            if fitted is not None:
-                keep_calibration(self._current().path, fitted.to_dict())
+            keep_calibration(self._current().path, None if fitted is None else fitted.to_dict())
             self._calibration = fitted
             return fitted
 
@@ -355,24 +333,30 @@ class Collection:
         if difference := settings.space.difference(self._encoder.space):
             raise SpaceMismatchError(
                 f"{self._folder.path} was embedded by another model. {difference} Open it with the model that made "
-                f"it, or embed it anew with `efive migrate {self._folder.path} --model MODEL`"
+                f"it, or embed it anew with `efive migrate {self._folder.path.absolute()} --model MODEL`"
             )
 
     def _refuse_other_terms(self, settings: Settings) -> None:
         if settings.terms != terms.VERSION:
             raise CollectionError(
                 f"{self._folder.path} was indexed by an efive that cuts words otherwise (version {settings.terms}, now "
-                f"{terms.VERSION}); `efive migrate {self._folder.path}` brings it up to date"
+                f"{terms.VERSION}); `efive migrate {self._folder.path.absolute()}` brings it up to date"
             )
 
     def _mend(self, generation: Path) -> None:
         """Undo what a power cut has torn, unless another process writes: then it has done so."""
-        if self._writer or sound(generation):
-            return
+        if self._writer or sound(generation) or not self._writing.acquire(blocking=False):
+            return  # another thread is about to write, which mends first
+        try:
+            self._mend_alone(generation)
+        finally:
+            self._writing.release()
+
+    def _mend_alone(self, generation: Path) -> None:
         try:
             self._folder.acquire()
         except CollectionError:
-            return  # or may not write: then reading says what is wrong
+            return  # another process writes, or this one may not: then reading says what is wrong
         try:
             heal(generation)
         finally:
@@ -441,64 +425,10 @@ class Collection:
         self.close()
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """What a new generation shall be like."""
-
-    window: int | None = None
-    """Tokens of a passage; None is what the model is best at."""
-    overlap: int | None = None
-    """Tokens that neighbouring passages share, at most; None is a quarter of the window."""
-    vectors: Vectors = Vectors.FLOAT16
-    model: str = ""
-    """What to call the model in the collection's settings."""
-
-    def settings(self, encoder: Encoder) -> Settings:
-        """Return the settings of a generation that `encoder` fills."""
-        window = self.window or encoder.window
-        shape = Shape(window, window // 4 if self.overlap is None else self.overlap)
-        center = list[float]()
-        if self.vectors.compressed:
-            center = encoder.embed_passages([answer for _, answer in PROBE]).vectors.mean(axis=0).tolist()
-        return Settings(encoder.space, shape, self.vectors, center, terms.VERSION, self.model)
-
-
-def condition(where: Where | None) -> Condition | None:
-    """Return the condition that `where` states.
-
-    Raises:
-        InputError: if it cannot be understood.
-    """
-    if where is None:
-        return None
-    if isinstance(where, str):
-        return parse(where) if where.strip() else None
-    return (from_mapping(where) if where else None) if isinstance(where, Mapping) else where
-
-
-def _options(k: int, options: SearchOptions) -> Options:
-    if unknown := set(options) - set(SearchOptions.__annotations__):
-        raise InputError(
-            f"no option {sorted(unknown)[0]!r}; the options are {', '.join(SearchOptions.__annotations__)}"
-        )
-    given: dict[str, Any] = {**options, "k": k, "where": condition(options.get("where"))}
-    try:
-        given["fusion"] = Fusion(options.get("fusion", Fusion.NORMALISED))
-    except ValueError:
-        raise InputError(f"no fusion {options.get('fusion')!r}; there are {', '.join(Fusion)}") from None
-    asked = Options(**given)
-    if asked.mode not in searching.MODES:
-        raise InputError(f"no mode {asked.mode!r}; the modes are {', '.join(searching.MODES)}")
-    if asked.k < 1 or asked.offset < 0 or asked.k + asked.offset > searching.MOST:
-        raise InputError(
-            f"k={asked.k} and offset={asked.offset}: k must be at least 1, offset at least 0, "
-            f"and both together at most {searching.MOST}"
-        )
-    for name in ("min_confidence", "unique"):
-        value = getattr(asked, name)
-        if value is not None and not 0 <= value <= 1:
-            raise InputError(f"{name} is {value}; it lies between 0 and 1")
-    return asked
+def _names(ids: Iterable[str]) -> list[str]:
+    if isinstance(ids, str):
+        raise InputError("ids is one str; pass a list of ids, [id] for a single one")
+    return [encodable(name, "an id") for name in ids]
 
 
 def _spread(background: Background | None, query: Floats) -> tuple[float, float]:
@@ -507,19 +437,6 @@ def _spread(background: Background | None, query: Floats) -> tuple[float, float]
         return 0.0, 1.0
     mean, deviation = background.of(query[None])
     return float(mean[0]), float(deviation[0])
-
-
-def _vectors(name: str) -> Vectors:
-    try:
-        return Vectors(name)
-    except ValueError:
-        raise InputError(f"vectors cannot be kept as {name!r}; there are {', '.join(Vectors)}") from None
-
-
-def codec_of(settings: Settings) -> Codec:
-    """Return how the vectors of a generation are kept."""
-    center = settings.center or [0.0] * settings.space.dimension
-    return Codec(Vectors(settings.vectors), np.asarray(center, dtype=np.float32))
 
 
 def _nothing(_count: int) -> None:

@@ -35,6 +35,9 @@ _CURRENT = "collection.json"
 _SETTINGS = "settings.json"
 _CALIBRATION = "calibration.json"
 _WRITER = "writer.json"
+_LOCK = "writer.lock"
+# A folder with one of these is a generation; others may lie beside them, called 2024 perhaps.
+_MARKS = (_SETTINGS, _SETTINGS + ".part", "passages.lance")
 _OLD_ENOUGH = 3600.0  # seconds that a generation stays for those who still read it
 
 
@@ -69,7 +72,8 @@ class Folder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._lock = filelock.FileLock(path / "writer.lock", timeout=0)
+        # Not of a thread: a collection is closed by another one than has written.
+        self._lock = filelock.FileLock(path / _LOCK, timeout=0, thread_local=False)
 
     @property
     def exists(self) -> bool:
@@ -92,6 +96,8 @@ class Folder:
                 f"{self.path} has format {stated.get('format')!r}; this efive reads {FORMAT}. Use the efive that "
                 "wrote it, or index anew"
             )
+        if "current" not in stated:
+            raise StoreError(f"{self.path / _CURRENT} is damaged: it names no generation")
         return self.path / str(stated["current"])
 
     def changed(self) -> tuple[int, int]:
@@ -106,7 +112,7 @@ class Folder:
         """Make the next generation, empty; abandoned ones go. Only for the writer."""
         for abandoned in self._later():
             shutil.rmtree(abandoned, ignore_errors=True)
-        numbers = [int(p.name) for p in self._generations()]
+        numbers = [int(p.name) for p in self._numbered()]
         generation = self.path / f"{max(numbers, default=0) + 1:04d}"
         with _writing(generation):
             generation.mkdir()
@@ -128,16 +134,34 @@ class Folder:
         begun = [p for p in self._later() if (p / _SETTINGS).is_file()]
         return next((p for p in begun if replace(settings_of(p), model=settings.model) == settings), None)
 
-    def _generations(self) -> list[Path]:
+    def _numbered(self) -> list[Path]:
         return sorted(p for p in self.path.glob("[0-9][0-9][0-9][0-9]") if p.is_dir())
+
+    def _generations(self) -> list[Path]:
+        return [p for p in self._numbered() if any((p / mark).exists() for mark in _MARKS)]
 
     def _later(self) -> list[Path]:
         """Return the generations that nobody reads yet. Without a current one it is unknown which."""
         return [p for p in self._generations() if p.name > self.generation().name] if self.exists else []
 
-    def forget(self) -> None:
-        """Make the collection none: what lies in its folder belongs to nothing any more."""
-        (self.path / _CURRENT).unlink()
+    def remove(self) -> None:
+        """Remove the collection, and its folder if nothing else lies in it.
+
+        Raises:
+            CollectionBusyError: if another process writes.
+            StoreError: if something of it cannot be removed.
+        """
+        self.acquire()
+        try:
+            with _writing(self.path):
+                (self.path / _CURRENT).unlink()  # first: interrupted, there is no collection, and no broken one
+                for generation in self._generations():
+                    shutil.rmtree(generation)
+                (self.path / _LOCK).unlink(missing_ok=True)
+        finally:
+            self.release()
+        with suppress(OSError):  # not empty
+            self.path.rmdir()
 
     def switch(self, generation: Path) -> None:
         """Make `generation` the current one, in one step."""
@@ -207,9 +231,13 @@ def calibration_of(generation: Path) -> dict[str, Any] | None:
     return _read(path) if path.is_file() else None
 
 
-def keep_calibration(generation: Path, values: Mapping[str, Any]) -> None:
-    """Keep a calibration with the passages it was measured on."""
-    write(generation / _CALIBRATION, values)
+def keep_calibration(generation: Path, values: Mapping[str, Any] | None) -> None:
+    """Keep a calibration with the passages it was measured on; None removes the one before."""
+    if values is None:
+        with _writing(generation / _CALIBRATION):
+            (generation / _CALIBRATION).unlink(missing_ok=True)
+    else:
+        write(generation / _CALIBRATION, values)
 
 
 def write(path: Path, values: Mapping[str, Any]) -> None:

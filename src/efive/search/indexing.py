@@ -1,5 +1,6 @@
 """Files into a collection: what is new or changed is embedded, what is gone is removed."""
 
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
@@ -80,7 +81,7 @@ class _Run:
     seen: set[str] = field(default_factory=set)
     """Documents that are there."""
     unread: set[str] = field(default_factory=set)
-    """Files that could not be read, or not all of them: what is stored of them stays."""
+    """Files that could not be read, or not all of them, and folders, with a slash: what is stored of them stays."""
 
     def documents(self, roots: list[Path]) -> Iterator[Document]:
         for file in self._files(roots):
@@ -91,6 +92,8 @@ class _Run:
 
             try:
                 for document in read(file, replace(self.options, skip=skip)):
+                    if document.id in self.seen:
+                        self.watcher.skipped(f"{document.id}: two records have this id, and the later one counts")
                     self.seen.add(document.id)
                     yield document
                 self.done.files += 1
@@ -103,7 +106,11 @@ class _Run:
         if any(root.as_posix() == "-" for root in roots):
             yield File(Path("-"), "stdin", sys.stdin.buffer)
         named = [root for root in roots if root.as_posix() != "-"]
-        yield from find(named, name=lambda path: path.resolve().as_posix(), notice=self.watcher.skipped)
+        yield from find(named, name=lambda path: path.resolve().as_posix(), notice=self.closed)
+
+    def closed(self, folder: Path, reason: str) -> None:
+        self.unread.add(folder.resolve().as_posix().rstrip("/") + "/")
+        self.watcher.skipped(f"{folder.as_posix()}: {reason}; nothing in it is read")
 
     def refuse(self, error: InputError) -> None:
         self.watcher.skipped(str(error))
@@ -113,9 +120,14 @@ class _Run:
         if not roots:
             return
         stored = self.collection.ids(_below(roots))
-        gone = [name for name in stored if name not in self.seen and name.split("#")[0] not in self.unread]
+        gone = [name for name in stored if name not in self.seen and self.unread.isdisjoint(_sources(name))]
         if gone:
             self.done.removed = self.collection.delete(gone)
+
+
+def _sources(name: str) -> list[str]:
+    """Return what a document can have come from: its file, which may itself have a `#` in its name, and folders."""
+    return [name, *(name[: mark.end() if mark[0] == "/" else mark.start()] for mark in re.finditer("[#/]", name))]
 
 
 def _below(roots: list[Path]) -> Condition:

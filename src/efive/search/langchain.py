@@ -4,7 +4,8 @@ from functools import partial
 from typing import Any
 
 from efive.errors import DependencyError
-from efive.search.collection import Collection, SearchOptions, Where
+from efive.search.asking import SearchOptions, Where
+from efive.search.collection import Collection
 from efive.search.searching import Hit
 
 try:

@@ -4,7 +4,8 @@ import asyncio
 from typing import Unpack
 
 from efive.errors import DependencyError
-from efive.search.collection import Collection, SearchOptions
+from efive.search.asking import SearchOptions
+from efive.search.collection import Collection
 from efive.search.searching import Hit
 
 try:

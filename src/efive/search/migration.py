@@ -8,11 +8,11 @@ from pathlib import Path
 from efive.encoder import Encoder
 from efive.errors import StoreError
 from efive.search.adding import Added, Adding, Report
-from efive.search.collection import Wanted, codec_of
 from efive.search.documents import Document
 from efive.search.folder import Folder, Settings, settings_of
 from efive.search.lance.table import LanceStore, heal
 from efive.search.store import Snapshot
+from efive.search.wanted import Wanted, codec_of
 
 _GROUP = 256
 

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from efive.search.conditions import Condition
-from efive.search.confidence import Calibration, confidence, z_scores
+from efive.search.confidence import Calibration, confidence, threshold, z_scores
 from efive.search.function_words import content
 from efive.search.fusion import normalised, reciprocal_rank
 from efive.search.store import Matches, Passage, Rows, Snapshot
@@ -18,7 +19,7 @@ from efive.search.terms import Span, highlights, query_terms
 from efive.vectors import Floats
 
 MODES = ("hybrid", "dense", "text")
-# Passages that each kind of search contributes: at least so many, and so many for each document that is asked for.
+# Passages that each kind of search contributes at first, and so many for each document that is ranked by them.
 _DEPTH, _DEPTH_EACH = 100, 4
 MOST = 10_000
 """Documents that can be paged through."""
@@ -83,7 +84,10 @@ class Hit:
 
     def place(self, relative_to: Path | None = None) -> str:
         """Return where the hit is, for people: its file, relative to a folder above it, and line, page or record."""
+        path = self.passage.metadata.get("path")
         name, _, record = self.document.partition("#")
+        if isinstance(path, str) and f"{self.document}#".startswith(f"{path}#"):  # it may have a # in it
+            name, record = path, self.document[len(path) + 1 :]
         if relative_to is not None and Path(name).is_relative_to(relative_to):
             name = Path(name).relative_to(relative_to).as_posix()
         if record:
@@ -123,33 +127,65 @@ class _Candidates:
     complete: bool
     """Whether there are no more."""
 
-    def take(self, places: Sequence[int]) -> "_Candidates":
+    def take(self, places: Sequence[int] | npt.NDArray[np.intp]) -> "_Candidates":
         at = np.asarray(places, dtype=int)
         chosen = [self.documents[i] for i in at]
         return _Candidates(self.rows[at], chosen, self.scores[at], self.cosines[at], self.bm25[at], self.complete)
+
+    def behind(self, first: "_Candidates") -> "_Candidates":
+        """Return `first` and, behind it, those of other documents."""
+        known = set(first.documents)
+        new = self.take([place for place, document in enumerate(self.documents) if document not in known])
+        return _Candidates(
+            np.concatenate([first.rows, new.rows]),
+            first.documents + new.documents,
+            np.concatenate([first.scores, new.scores]),
+            np.concatenate([first.cosines, new.cosines]),
+            np.concatenate([first.bm25, new.bm25]),
+            new.complete,
+        )
 
 
 def search(snapshot: Snapshot, question: Question, options: Options, calibration: Calibration | None) -> list[Hit]:
     """Return hits number `offset` to `offset + k`, best first."""
     wanted = options.offset + options.k
-    depth = max(_DEPTH, _DEPTH_EACH * wanted)
+    found = _ranking(snapshot, question, options, _least(question, options, calibration))
+    page = found.take(range(options.offset, min(wanted, len(found.rows))))
+    return _hits(snapshot, question, page, _confidences(page.cosines, question, calibration), options.offset)
+
+
+def _least(question: Question, options: Options, calibration: Calibration | None) -> float | None:
+    """Return the cosine that has the confidence `min_confidence`."""
+    if options.min_confidence is None or calibration is None:
+        return None
+    mean, deviation = question.background
+    # No cosine is certain, but some are so nearly that their confidence is 1.
+    return mean + deviation * threshold(calibration, min(options.min_confidence, math.nextafter(1, 0)))
+
+
+def _ranking(snapshot: Snapshot, question: Question, options: Options, least: float | None) -> _Candidates:
+    """Return the documents up to the end of the page, the same first ones for every page.
+
+    A deeper search finds passages that would have come earlier, and BM25 scores of others. To rank all anew would
+    repeat hits on the next page and leave out others, so what it finds stands behind what has a rank already.
+    """
+    depth, found = _DEPTH, None
     while True:
-        found = _best_of_each(_candidates(snapshot, question, options, depth))
-        if found.complete or len(found.rows) >= wanted or depth > _DEPTH_EACH * MOST:
-            break
-        depth *= 4  # many passages of few documents: look deeper
-    certain = _confidences(found, question, calibration)
-    if options.min_confidence is not None:
-        kept = [i for i, c in enumerate(certain) if c is not None and c >= options.min_confidence]
-        found, certain = found.take(kept), [certain[i] for i in kept]
-    if options.unique is not None:
-        kept = _unlike(snapshot.vectors(found.rows), options.unique, wanted)
-        found, certain = found.take(kept), [certain[i] for i in kept]
-    page = range(options.offset, min(wanted, len(found.rows)))
-    return _hits(snapshot, question, found.take(page), [certain[i] for i in page], options.offset)
+        deeper = _best_of_each(_candidates(snapshot, question, options, depth, least))
+        found = deeper if found is None else deeper.behind(found)
+        if options.unique is not None:
+            found = found.take(_unlike(snapshot.vectors(found.rows), options.unique))
+        if found.complete or depth > _DEPTH_EACH * MOST:
+            return found
+        found = found.take(range(min(len(found.rows), depth // _DEPTH_EACH)))
+        if len(found.rows) >= options.offset + options.k:
+            return found
+        depth *= 4
 
 
-def _candidates(snapshot: Snapshot, question: Question, options: Options, depth: int) -> _Candidates:
+def _candidates(
+    snapshot: Snapshot, question: Question, options: Options, depth: int, least: float | None
+) -> _Candidates:
     dense = text = Matches(np.empty(0, np.uint64), [], np.empty(0, np.float32))
     if options.mode != "text" and question.vector is not None:
         dense = snapshot.dense(question.vector, depth, options.where, exact=options.exact)
@@ -165,7 +201,12 @@ def _candidates(snapshot: Snapshot, question: Question, options: Options, depth:
         _aligned(rows, text),
         complete=len(dense) < depth and len(text) < depth,
     )
-    return _ranked(snapshot, question, options, found)
+    found = _ranked(snapshot, question, options, found)
+    if least is None:
+        return found
+    sure = found.take(np.flatnonzero(found.cosines >= least))
+    # Whatever is sure enough is above the last one that the vectors' side has found.
+    return replace(sure, complete=sure.complete or not len(dense) or float(dense.scores[-1]) < least)
 
 
 def _aligned(rows: Rows, matches: Matches) -> Floats:
@@ -212,20 +253,18 @@ def _best_of_each(found: _Candidates) -> _Candidates:
     return found.take(list(first.values()))
 
 
-def _confidences(found: _Candidates, question: Question, calibration: Calibration | None) -> list[float | None]:
+def _confidences(cosines: Floats, question: Question, calibration: Calibration | None) -> list[float | None]:
     if calibration is None:
-        return [None] * len(found.rows)
+        return [None] * len(cosines)
     mean, deviation = question.background
-    certain = confidence(calibration, z_scores(found.cosines, mean, deviation))
-    return [None if np.isnan(cosine) else float(c) for cosine, c in zip(found.cosines, certain, strict=True)]
+    certain = confidence(calibration, z_scores(cosines, mean, deviation))
+    return [None if np.isnan(cosine) else float(c) for cosine, c in zip(cosines, certain, strict=True)]
 
 
-def _unlike(vectors: Floats, most: float, wanted: int) -> list[int]:
-    """Return the rows that are less like every row kept before than the cosine `most`, `wanted` of them at most."""
+def _unlike(vectors: Floats, most: float) -> list[int]:
+    """Return the rows that are less like every row kept before than the cosine `most`."""
     kept: list[int] = []
     for row, vector in enumerate(vectors):
-        if len(kept) == wanted:
-            break
         if not kept or float((vectors[kept] @ vector).max()) < most:
             kept.append(row)
     return kept

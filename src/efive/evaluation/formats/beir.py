@@ -1,5 +1,6 @@
 """Folders in BEIR form: `corpus.jsonl`, `queries.jsonl`, `qrels/SPLIT.tsv`; questions of one on passages of another."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,7 +26,8 @@ def open_folder(folder: Path, choice: Choice) -> list[Task]:
 
 def open_crossed(questions: Path, passages: Path, choice: Choice) -> Task:
     """Return the task of finding passages of one folder for the questions of another whose ids it shares."""
-    return retrieval(_found(questions, passages, choice), choice)
+    # They may lie anywhere, one named from here and the other from the root.
+    return retrieval(_found(questions.absolute(), passages.absolute(), choice), choice)
 
 
 def _found(questions: Path, passages: Path, choice: Choice) -> Found:
@@ -35,7 +37,7 @@ def _found(questions: Path, passages: Path, choice: Choice) -> Found:
     qrels, split = _qrels(questions, choice.split or about.split)
     queries = read_queries(query_records(queries_file))
     found = Found(
-        name=name if split in {"test", about.split} else f"{name}:{split}",
+        name=name if split == (about.split or "test") else f"{name}:{split}",
         language=choice.language or language_of(name),
         root=questions,
         files=(corpus, queries_file, qrels),
@@ -53,7 +55,7 @@ def _found(questions: Path, passages: Path, choice: Choice) -> Found:
         found,
         name=f"{found.name}@{other}",
         language=choice.language or joined_languages(found.language, language_of(other)),
-        root=questions.parent,
+        root=Path(os.path.commonpath((questions, passages))),
         protocol=f"{found.protocol}: questions of {name} on documents of {other}",
         known=replace(about, sources=sources),
     )

@@ -68,7 +68,7 @@ def open_clustering(file: Path, choice: Choice) -> list[Task]:
         name, root = parted(file)[0], file.parent
     read = _read(file)
     rows, note = choice.rows(len(read), "texts")
-    protocol = "mini-batch k-means with a cluster for each label, mean of ten draws of at most 2,048 texts, as mteb"
+    protocol = "mini-batch k-means, a cluster for each label, ten draws of at most 2,048 texts where mteb's have 16,384"
     about = _about(name, root, (file,), choice, ("v_measure",), protocol, note)
     return [Clustering(about, [read[row][0] for row in rows], [read[row][1] for row in rows])]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from pathspec import GitIgnoreSpec
 from pathspec.patterns.gitignore.spec import GitIgnoreSpecPattern
 
-from efive.search.readers.files import File, Report
+from efive.search.readers.files import File
 from efive.search.readers.kinds import in_folders
 
 # Later files overrule earlier ones.
@@ -16,6 +16,8 @@ _RULE_FILES = (".gitignore", ".efiveignore")
 _FOREIGN = {"node_modules", "__pycache__", "site-packages"}
 # A folder with one of these is a virtual environment or a cache.
 _MARKS = {"pyvenv.cfg", "CACHEDIR.TAG"}
+
+Notice = Callable[[Path, str], object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,7 @@ def _is_about(pattern: GitIgnoreSpecPattern, path: str) -> bool:
 
 
 def find(
-    paths: Iterable[Path | str], name: Callable[[Path], str] = Path.as_posix, notice: Report | None = None
+    paths: Iterable[Path | str], name: Callable[[Path], str] = Path.as_posix, notice: Notice | None = None
 ) -> Iterator[File]:
     """Yield the files at `paths` and below the folders among them, each once, in a fixed order.
 
@@ -56,7 +58,7 @@ def find(
     Args:
         paths: files and folders.
         name: gives a file the name that its documents get.
-        notice: told of folders that cannot be read.
+        notice: told of each folder that cannot be read, and why.
     """
     seen: set[tuple[int, int]] = set()
     for path in map(Path, paths):
@@ -96,7 +98,7 @@ class _Folder:
     is_root: bool = False
 
 
-def _walk(root: Path, notice: Report | None) -> Iterator[Path]:
+def _walk(root: Path, notice: Notice | None) -> Iterator[Path]:
     absolute = root.resolve().as_posix().rstrip("/") + "/"
     pending = [_entries(_Folder(root, absolute, _above(absolute), is_root=True), notice)]
     while pending:
@@ -109,14 +111,14 @@ def _walk(root: Path, notice: Report | None) -> Iterator[Path]:
             pending.append(_entries(entry, notice))
 
 
-def _entries(folder: _Folder, notice: Report | None) -> Iterator[Path | _Folder]:
+def _entries(folder: _Folder, notice: Notice | None) -> Iterator[Path | _Folder]:
     """Yield the files of a folder that are read, and the folders in it, by name."""
     try:
         with os.scandir(folder.path) as entries:
             found = sorted(entries, key=lambda entry: entry.name)
     except OSError as error:
         if notice:
-            notice(f"{folder.path.as_posix()}: {error.strerror}; nothing in it is read")
+            notice(folder.path, error.strerror or str(error))
         return
     if not folder.is_root and any(entry.name in _MARKS for entry in found):
         return
