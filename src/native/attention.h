@@ -43,30 +43,21 @@ private:
     void pack_keys(const std::uint8_t* keys) {
         for (int token = 0; token < padded_; ++token) {
             const PackedColumn<I> column(token, padded_ / I::kLanes, D / F::kGroup);
-            const std::uint8_t* key = keys + token * stride_;
+            const std::uint8_t* key = token < tokens_ ? keys + token * stride_ : kNothing;
             std::uint8_t* target = scratch_.keys + column.start;
-            for (int g = 0; g < D / F::kGroup; ++g, target += column.step) {
-                std::uint32_t group = 0;
-                if (token < tokens_) std::memcpy(&group, key + 4 * g, 4);
-                std::memcpy(target, &group, 4);
-            }
+            for (int g = 0; g < D / F::kGroup; ++g) std::memcpy(target + g * column.step, key + 4 * g, 4);
         }
     }
 
     /// Components become the columns of the context, tokens are summed over; those beyond the text are zero.
     void pack_values(const std::uint8_t* values) {
-        for (int vector = 0; vector < kContextVectors; ++vector) {
-            const PackedColumn<I> column(vector * I::kLanes, kContextVectors, padded_ / F::kGroup);
-            const std::uint8_t* source = values + vector * I::kLanes * kValue;
-            for (int token = 0; token < padded_; token += F::kGroup) {
-                Value group[I::kLanes][F::kGroup] = {};
-                for (int t = 0; t < F::kGroup; ++t)
-                    if (token + t < tokens_) {
-                        Value row[I::kLanes];
-                        std::memcpy(row, source + (token + t) * stride_, sizeof row);
-                        for (int lane = 0; lane < I::kLanes; ++lane) group[lane][t] = row[lane];
-                    }
-                std::memcpy(scratch_.values + column.start + token / F::kGroup * column.step, group, sizeof group);
+        for (int token = 0; token < padded_; token += F::kGroup) {
+            const std::uint8_t* rows[F::kGroup];
+            for (int t = 0; t < F::kGroup; ++t) rows[t] = token + t < tokens_ ? values + (token + t) * stride_ : kNothing;
+            for (int vector = 0; vector < kContextVectors; ++vector) {
+                const PackedColumn<I> column(vector * I::kLanes, kContextVectors, padded_ / F::kGroup);
+                I::store_bits(scratch_.values + column.start + token / F::kGroup * column.step, F::columns(rows));
+                for (auto& row : rows) row += I::kLanes * kValue;
             }
         }
     }
@@ -74,7 +65,9 @@ private:
     /// Turns a row of scores into weights 2^(score - largest), and returns their sum.
     float softmax(int row) const {
         float* scores = scratch_.scores + row * padded_;
-        for (int i = tokens_; i < padded_; ++i) scores[i] = -1e30f;  // weighs 2^-126, and meets values of zero
+        // Beyond the text the weight is 2^-126, and meets values of zero.
+        for (int i = tokens_ / I::kLanes * I::kLanes; i < padded_; i += I::kLanes)
+            I::store(scores + i, I::first_lanes(tokens_ - i, I::load(scores + i), I::set(-1e30f)));
         auto largest = I::load(scores);
         for (int i = I::kLanes; i < padded_; i += I::kLanes) largest = I::max(largest, I::load(scores + i));
         const auto top = I::set(I::maximum(largest));
@@ -87,6 +80,8 @@ private:
         }
         return I::sum(total);
     }
+
+    alignas(64) static constexpr std::uint8_t kNothing[D * kValue] = {};
 
     const std::uint8_t* queries_;
     std::size_t stride_;

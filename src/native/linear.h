@@ -29,6 +29,7 @@ struct Operands {
 template <class I, class F, int R, int C>
 EFIVE_INLINE void accumulate(typename F::Sums (&sums)[R][C], const std::uint8_t* rows, std::size_t stride,
                              const std::uint8_t* weights, int groups) {
+#pragma GCC unroll 1
     for (int g = 0; g < groups; ++g) {
         typename I::Bits w[C];
 #pragma GCC unroll 8
@@ -43,8 +44,10 @@ EFIVE_INLINE void accumulate(typename F::Sums (&sums)[R][C], const std::uint8_t*
 }
 
 /// R rows from `row` on, C vectors of columns from `vector` on: done(row, first column, floats) for each.
+///
+/// A function of its own, because in a larger one GCC 12 keeps accumulators in memory.
 template <class I, class F, int R, int C, class Done>
-EFIVE_INLINE void tile(const Operands& p, int row, int vector, const Done& done) {
+[[gnu::noinline]] void tile(const Operands& p, int row, int vector, const Done& done) {
     const std::uint8_t* rows = p.rows + row * p.stride;
     const std::uint8_t* weights = p.weights + std::size_t(vector) * p.groups * I::kLanes * 4;
     typename F::Sums sums[R][C];
