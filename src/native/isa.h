@@ -10,6 +10,7 @@ namespace efive {
 /// Each returns null for a precision that it has no instructions for.
 const Kernels* avx512_bf16(Precision precision);
 const Kernels* avx512_vnni(Precision precision);
+const Kernels* avx_vnni(Precision precision);
 const Kernels* avx2(Precision precision);
 
 struct InstructionSet {
@@ -18,7 +19,7 @@ struct InstructionSet {
     const Kernels* (*kernels)(Precision precision);
 };
 
-inline constexpr int kIsaCount = 3;
+inline constexpr int kIsaCount = 4;
 extern const InstructionSet kIsas[kIsaCount];
 
 }  // namespace efive
