@@ -29,7 +29,7 @@ public:
         for (int query = 0; query < tokens_; query += I::kTileRows) {
             const int count = tokens_ - query < I::kTileRows ? tokens_ - query : I::kTileRows;
             const Operands keys{queries_ + query * stride_, stride_, scratch_.keys, padded_ / I::kLanes, D / F::kGroup};
-            multiply<I, F>(keys, count, [&](int row, int column, typename I::Floats scores) EFIVE_LAMBDA {
+            multiply<I, F>(keys, count, 0, keys.vectors, [&](int row, int column, typename I::Floats scores) EFIVE_LAMBDA {
                 I::store(this->scores(row) + column, scores);
             });
             float inverse[I::kTileRows];
@@ -37,7 +37,7 @@ public:
             float* target = context + std::size_t(query) * hidden;
             const Operands values{scratch_.weights, std::size_t(padded_) * kValue, scratch_.values, kContextVectors,
                                   groups_};
-            multiply<I, F>(values, count, [&](int row, int column, typename I::Floats sums) EFIVE_LAMBDA {
+            multiply<I, F>(values, count, 0, values.vectors, [&](int row, int column, typename I::Floats sums) EFIVE_LAMBDA {
                 I::store(target + row * hidden + column, I::mul(sums, I::set(inverse[row])));
             });
         }

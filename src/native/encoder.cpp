@@ -71,7 +71,7 @@ void Encoder::reserve(Workspace& w, std::size_t tokens, int longest) const {
     w.narrow_scales.reserve(kChunk * blocks_of(shape_.hidden));
     w.wide.reserve(kChunk * wide * kernels_.value_size);
     w.wide_scales.reserve(kChunk * blocks_of(shape_.feed_forward));
-    w.expanded.reserve(kChunk * wide);
+    w.expanded.reserve(kChunk * kBlock);
     w.keys.reserve(padded * head * kernels_.attended_size);
     w.values.reserve(padded * head * kernels_.attended_size);
     w.scores.reserve(padded * kMostTileRows);
