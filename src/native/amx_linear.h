@@ -76,25 +76,24 @@ struct TileSums {
     alignas(64) float totals[kSide * kSide];  ///< int8 only
 };
 
-/// Products of some rows with a layer's weights over `steps` steps of inputs from `first_step` on:
-/// done(row, first column, sums) for each vector of outputs, where int8's sums still lack the scale of the output.
+/// A range of a layer: outputs from `first` to `end`, and `steps` steps of inputs from `step` on.
+struct Part {
+    int first, end;
+    int step, steps;
+};
+
+/// Products of some rows with a part of a layer's weights: done(row, first column, sums) for each vector of outputs,
+/// where int8's sums still lack the scale of the output.
 template <class I, class F, class Done>
 class TiledProduct {
 public:
-    EFIVE_INLINE TiledProduct(Rows in, int rows, const Linear& layer, int first_step, int steps, const Done& done,
-                              TileSums& memory)
-        : in_(in),
-          rows_(rows),
-          layer_(layer),
-          first_step_(first_step),
-          steps_(steps),
-          done_(done),
-          memory_(memory) {}
+    EFIVE_INLINE TiledProduct(Rows in, int rows, const Linear& layer, Part part, const Done& done, TileSums& memory)
+        : in_(in), rows_(rows), layer_(layer), part_(part), done_(done), memory_(memory) {}
 
     EFIVE_INLINE void run() {
-        int column = 0;
-        for (; column + kSide <= layer_.outputs; column += kSide) down<2>(column);
-        if (column < layer_.outputs) down<1>(column);
+        int column = part_.first;
+        for (; column + kSide <= part_.end; column += kSide) down<2>(column);
+        if (column < part_.end) down<1>(column);
         finish(kSide);
     }
 
@@ -125,13 +124,13 @@ private:
     template <int R, int C>
     EFIVE_INLINE void block(int row, int column) {
         const int rows = rows_ - row < R * kTileSide ? rows_ - row : R * kTileSide;
-        const int most = kQuantised<F> ? kScaledSteps : steps_, end = first_step_ + steps_;
-        for (int step = first_step_; step < end; step += most) {
+        const int most = kQuantised<F> ? kScaledSteps : part_.steps, end = part_.step + part_.steps;
+        for (int step = part_.step; step < end; step += most) {
             const int here = end - step < most ? end - step : most;
             accumulate<R, C>(row, column, step, here);
             float* sums = memory_.blocks[turn_ ^= 1];
             store_tiles<R, C>(sums);
-            waiting_ = {sums, row, rows, column, C, step / kScaledSteps, step == first_step_, step + here == end, 0};
+            waiting_ = {sums, row, rows, column, C, step / kScaledSteps, step == part_.step, step + here == end, 0};
         }
     }
 
@@ -205,7 +204,7 @@ private:
     const Rows in_;
     const int rows_;
     const Linear layer_;
-    const int first_step_, steps_;
+    const Part part_;
     const Done done_;
     TileSums& memory_;
     Waiting waiting_{};
@@ -221,18 +220,18 @@ void clear_tails(Rows in, int rows, int inputs) {
     for (int row = 0; row < rows; ++row) std::memset(place<F>(in, row, inputs), 0, kStepBytes - bytes % kStepBytes);
 }
 
-/// done(row, first column, floats) for the products over a range of steps, bias included if the range has the first.
+/// done(row, first column, floats) for the products of a part, bias included if it has the first step.
 template <class I, class F, class Done>
-EFIVE_INLINE void apply_steps(Rows in, int rows, const Linear& layer, int first_step, int steps, const Done& done) {
+EFIVE_INLINE void apply_part(Rows in, int rows, const Linear& layer, Part part, const Done& done) {
     const auto finished = [&](int row, int column, typename I::Floats sums) EFIVE_LAMBDA {
-        const auto bias = first_step ? I::set(0) : I::load(layer.bias + column);
+        const auto bias = part.step ? I::set(0) : I::load(layer.bias + column);
         if constexpr (kQuantised<F>)
             done(row, column, I::fma(sums, I::load(layer.scales + column), bias));
         else
             done(row, column, I::add(sums, bias));
     };
     TileSums memory;
-    TiledProduct<I, F, decltype(finished)>(in, rows, layer, first_step, steps, finished, memory).run();
+    TiledProduct<I, F, decltype(finished)>(in, rows, layer, part, finished, memory).run();
 }
 
 template <class F>
@@ -242,9 +241,9 @@ int steps_of(const Linear& layer) {
 
 /// What `project` and `expand` of table.h call for tiles.
 template <class I, Tiled F, class Done>
-EFIVE_INLINE void apply(Rows in, int rows, const Linear& layer, const Done& done) {
+EFIVE_INLINE void apply(Rows in, int rows, const Linear& layer, int first, int end, const Done& done) {
     clear_tails<F>(in, rows, layer.inputs);
-    apply_steps<I, F>(in, rows, layer, 0, steps_of<F>(layer), done);
+    apply_part<I, F>(in, rows, layer, {first, end, 0, steps_of<F>(layer)}, done);
 }
 
 /// The deepest layers, a dozen steps at a time: the weights of a block then stay in the first-level cache for all rows.
@@ -254,11 +253,11 @@ void add_tiles(Rows in, int rows, const Linear& layer, float* x) {
     const int steps = steps_of<F>(layer);
     clear_tails<F>(in, rows, layer.inputs);
     for (int step = 0; step < steps; step += kDeepest)
-        apply_steps<I, F>(in, rows, layer, step, steps - step < kDeepest ? steps - step : kDeepest,
-                          [&](int row, int column, typename I::Floats y) EFIVE_LAMBDA {
-                              float* target = x + std::size_t(row) * layer.outputs + column;
-                              I::store(target, I::add(I::load(target), y));
-                          });
+        apply_part<I, F>(in, rows, layer, {0, layer.outputs, step, steps - step < kDeepest ? steps - step : kDeepest},
+                         [&](int row, int column, typename I::Floats y) EFIVE_LAMBDA {
+                             float* target = x + std::size_t(row) * layer.outputs + column;
+                             I::store(target, I::add(I::load(target), y));
+                         });
 }
 
 }  // namespace efive

@@ -15,7 +15,12 @@ class Head {
 public:
     /// `queries` points to this head's part of the first token; keys and values follow at their distances.
     Head(const std::uint8_t* queries, std::size_t stride, int tokens, int hidden, const AttentionScratch& scratch)
-        : queries_(queries), stride_(stride), tokens_(tokens), padded_((tokens + 15) / 16 * 16), scratch_(scratch) {
+        : queries_(queries),
+          stride_(stride),
+          tokens_(tokens),
+          padded_((tokens + 15) / 16 * 16),
+          groups_((tokens + F::kGroup - 1) / F::kGroup),
+          scratch_(scratch) {
         pack_keys(queries + hidden * kValue);
         pack_values(queries + 2 * hidden * kValue);
     }
@@ -24,15 +29,15 @@ public:
         for (int query = 0; query < tokens_; query += I::kTileRows) {
             const int count = tokens_ - query < I::kTileRows ? tokens_ - query : I::kTileRows;
             const Operands keys{queries_ + query * stride_, stride_, scratch_.keys, padded_ / I::kLanes, D / F::kGroup};
-            multiply<I, F>(keys, count, [&](int row, int column, typename I::Floats scores) EFIVE_LAMBDA {
-                I::store(scratch_.scores + row * padded_ + column, scores);
+            multiply<I, F>(keys, count, 0, keys.vectors, [&](int row, int column, typename I::Floats scores) EFIVE_LAMBDA {
+                I::store(this->scores(row) + column, scores);
             });
             float inverse[I::kTileRows];
-            for (int row = 0; row < count; ++row) inverse[row] = 1 / softmax(row);
+            softmax(inverse);
             float* target = context + std::size_t(query) * hidden;
             const Operands values{scratch_.weights, std::size_t(padded_) * kValue, scratch_.values, kContextVectors,
-                                  padded_ / F::kGroup};
-            multiply<I, F>(values, count, [&](int row, int column, typename I::Floats sums) EFIVE_LAMBDA {
+                                  groups_};
+            multiply<I, F>(values, count, 0, values.vectors, [&](int row, int column, typename I::Floats sums) EFIVE_LAMBDA {
                 I::store(target + row * hidden + column, I::mul(sums, I::set(inverse[row])));
             });
         }
@@ -43,55 +48,63 @@ private:
     void pack_keys(const std::uint8_t* keys) {
         for (int token = 0; token < padded_; ++token) {
             const PackedColumn<I> column(token, padded_ / I::kLanes, D / F::kGroup);
-            const std::uint8_t* key = keys + token * stride_;
+            const std::uint8_t* key = token < tokens_ ? keys + token * stride_ : kNothing;
             std::uint8_t* target = scratch_.keys + column.start;
-            for (int g = 0; g < D / F::kGroup; ++g, target += column.step) {
-                std::uint32_t group = 0;
-                if (token < tokens_) std::memcpy(&group, key + 4 * g, 4);
-                std::memcpy(target, &group, 4);
-            }
+            for (int g = 0; g < D / F::kGroup; ++g) std::memcpy(target + g * column.step, key + 4 * g, 4);
         }
     }
 
     /// Components become the columns of the context, tokens are summed over; those beyond the text are zero.
     void pack_values(const std::uint8_t* values) {
-        for (int vector = 0; vector < kContextVectors; ++vector) {
-            const PackedColumn<I> column(vector * I::kLanes, kContextVectors, padded_ / F::kGroup);
-            const std::uint8_t* source = values + vector * I::kLanes * kValue;
-            for (int token = 0; token < padded_; token += F::kGroup) {
-                Value group[I::kLanes][F::kGroup] = {};
-                for (int t = 0; t < F::kGroup; ++t)
-                    if (token + t < tokens_) {
-                        Value row[I::kLanes];
-                        std::memcpy(row, source + (token + t) * stride_, sizeof row);
-                        for (int lane = 0; lane < I::kLanes; ++lane) group[lane][t] = row[lane];
-                    }
-                std::memcpy(scratch_.values + column.start + token / F::kGroup * column.step, group, sizeof group);
+        for (int group = 0, token = 0; group < groups_; ++group, token += F::kGroup) {
+            const std::uint8_t* rows[F::kGroup];
+            for (int t = 0; t < F::kGroup; ++t) rows[t] = token + t < tokens_ ? values + (token + t) * stride_ : kNothing;
+            for (int vector = 0; vector < kContextVectors; ++vector) {
+                const PackedColumn<I> column(vector * I::kLanes, kContextVectors, groups_);
+                I::store_bits(scratch_.values + column.start + group * column.step, F::columns(rows));
+                for (auto& row : rows) row += I::kLanes * kValue;
             }
         }
     }
 
-    /// Turns a row of scores into weights 2^(score - largest), and returns their sum.
-    float softmax(int row) const {
-        float* scores = scratch_.scores + row * padded_;
-        for (int i = tokens_; i < padded_; ++i) scores[i] = -1e30f;  // weighs 2^-126, and meets values of zero
-        auto largest = I::load(scores);
-        for (int i = I::kLanes; i < padded_; i += I::kLanes) largest = I::max(largest, I::load(scores + i));
-        const auto top = I::set(I::maximum(largest));
-        std::uint8_t* weights = scratch_.weights + row * padded_ * kValue;
-        auto total = I::set(0);
-        for (int i = 0; i < padded_; i += I::kLanes) {
-            const auto weight = exp2<I>(I::sub(I::load(scores + i), top));
-            total = I::add(total, weight);
-            F::store(weights + i * kValue, weight);
+    /// Turns scores into weights 2^(score - the row's largest), and finds what makes each row's sum 1.
+    ///
+    /// All rows of a tile side by side, whether it has them or not: one row alone would wait for its own results.
+    void softmax(float (&inverse)[I::kTileRows]) const {
+        mask();
+        typename I::Floats top[I::kTileRows], total[I::kTileRows];
+        for (int row = 0; row < I::kTileRows; ++row) top[row] = I::load(scores(row));
+        for (int i = I::kLanes; i < padded_; i += I::kLanes)
+            for (int row = 0; row < I::kTileRows; ++row) top[row] = I::max(top[row], I::load(scores(row) + i));
+        for (int row = 0; row < I::kTileRows; ++row) {
+            top[row] = I::set(I::maximum(top[row]));
+            total[row] = I::set(0);
         }
-        return I::sum(total);
+        for (int i = 0; i < padded_; i += I::kLanes)
+            for (int row = 0; row < I::kTileRows; ++row) {
+                const auto weight = exp2<I>(I::sub(I::load(scores(row) + i), top[row]));
+                total[row] = I::add(total[row], weight);
+                F::store(scratch_.weights + (row * padded_ + i) * kValue, weight);
+            }
+        for (int row = 0; row < I::kTileRows; ++row) inverse[row] = 1 / I::sum(total[row]);
     }
+
+    /// What is beyond the text weighs 2^-126, and meets values of zero.
+    void mask() const {
+        for (int i = tokens_ / I::kLanes * I::kLanes; i < padded_; i += I::kLanes)
+            for (int row = 0; row < I::kTileRows; ++row)
+                I::store(scores(row) + i, I::first_lanes(tokens_ - i, I::load(scores(row) + i), I::set(-1e30f)));
+    }
+
+    float* scores(int row) const { return scratch_.scores + row * padded_; }
+
+    alignas(64) static constexpr std::uint8_t kNothing[D * kValue] = {};
 
     const std::uint8_t* queries_;
     std::size_t stride_;
     int tokens_;
     int padded_;
+    int groups_;  ///< of tokens, as the values are packed
     const AttentionScratch& scratch_;
 };
 

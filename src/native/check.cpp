@@ -122,7 +122,7 @@ private:
         for (int i = 0; i < width; ++i) same[i * width + i] = 1;
         const Layer identity = packed(same, Floats(width), width);
         const Activations out = room(width);
-        Floats scratch(sums.size()), found(sums.size());
+        Floats scratch(std::size_t(rows) * kBlock), found(sums.size());
         kernels_.expand(in, rows, layer.view, scratch.data(), out.rows);
         kernels_.add(out.rows, rows, identity.view, found.data());
         Values values(sums.size()), bounds(sums.size(), 1e-5 * largest(sums));

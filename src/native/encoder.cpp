@@ -101,7 +101,7 @@ void Encoder::set_layer(int index, const LayerSource& source) {
 }
 
 void Encoder::reserve(Workspace& w, std::size_t tokens, int longest) const {
-    const std::size_t hidden = shape_.hidden, wide = shape_.feed_forward;
+    const std::size_t hidden = shape_.hidden;
     const std::size_t padded = (longest + 31) / 32 * 32, head = std::max<std::size_t>(32, hidden / shape_.heads);
     const int chunk = kernels_.chunk;
     w.x.reserve(tokens * hidden);
@@ -112,7 +112,7 @@ void Encoder::reserve(Workspace& w, std::size_t tokens, int longest) const {
         m.narrow_scales.reserve(chunk * blocks_of(shape_.hidden));
         m.wide.reserve(activation_bytes(kernels_, shape_.feed_forward));
         m.wide_scales.reserve(chunk * blocks_of(shape_.feed_forward));
-        m.expanded.reserve(chunk * wide);
+        m.expanded.reserve(chunk * kBlock);
         m.keys.reserve(padded * head * kernels_.attended_size);
         m.values.reserve(padded * head * kernels_.attended_size);
         m.scores.reserve(padded * kMostTileRows);

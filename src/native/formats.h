@@ -22,6 +22,8 @@ struct Fp32 {
     static EFIVE_INLINE void store(std::uint8_t* p, typename I::Floats x) {
         I::store(reinterpret_cast<float*>(p), x);
     }
+    /// kGroup rows of kLanes values each, transposed.
+    static EFIVE_INLINE typename I::Bits columns(const std::uint8_t* const (&rows)[1]) { return I::load_bits(rows[0]); }
     static Value from_float(float x) { return x; }
 };
 
@@ -34,6 +36,9 @@ struct Bf16 {
     static EFIVE_INLINE Sums zero() { return I::set(0); }
     static EFIVE_INLINE Sums dot(Sums acc, typename I::Bits x, typename I::Bits w) { return I::dot_bf16(acc, x, w); }
     static EFIVE_INLINE void store(std::uint8_t* p, typename I::Floats x) { I::store_bf16(p, x); }
+    static EFIVE_INLINE typename I::Bits columns(const std::uint8_t* const (&rows)[2]) {
+        return I::interleave(rows[0], rows[1]);
+    }
     /// Rounded to nearest, ties to even; NaN stays NaN.
     static Value from_float(float x) {
         std::uint32_t bits;

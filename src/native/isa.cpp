@@ -18,6 +18,8 @@ bool has_amx() { return has_avx512_bf16() && amx_permitted(); }
 
 bool has_avx2() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
 
+bool has_avx_vnni() { return has_avx2() && __builtin_cpu_supports("avxvnni"); }
+
 /// efive was developed without AMX. So its kernels prove themselves on every machine that has it, once, before use.
 bool amx_works() {
     static const bool works = difference(*amx(Precision::bf16), Precision::bf16, true).empty() &&
@@ -33,6 +35,7 @@ const InstructionSet kIsas[kIsaCount] = {
     {"amx", false, has_amx, amx_works, amx},
     {"avx512-bf16", false, has_avx512_bf16, in_development, avx512_bf16},
     {"avx512-vnni", false, has_avx512_vnni, in_development, avx512_vnni},
+    {"avx-vnni", false, has_avx_vnni, in_development, avx_vnni},
     {"avx2", false, has_avx2, in_development, avx2},
     {"amx-emulated", true, has_avx512_vnni, in_development, amx_emulated},
 };

@@ -12,6 +12,7 @@ const Kernels* amx(Precision precision);
 const Kernels* amx_emulated(Precision precision);
 const Kernels* avx512_bf16(Precision precision);
 const Kernels* avx512_vnni(Precision precision);
+const Kernels* avx_vnni(Precision precision);
 const Kernels* avx2(Precision precision);
 
 struct InstructionSet {
@@ -24,7 +25,7 @@ struct InstructionSet {
     bool supported() const { return present() && proven(); }
 };
 
-inline constexpr int kIsaCount = 5;
+inline constexpr int kIsaCount = 6;
 extern const InstructionSet kIsas[kIsaCount];
 
 }  // namespace efive

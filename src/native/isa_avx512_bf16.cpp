@@ -16,6 +16,12 @@ struct Isa : Avx512 {
     static EFIVE_INLINE void store_bf16(std::uint8_t* p, Floats x) {
         _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), reinterpret_cast<__m256i>(_mm512_cvtneps_pbh(x)));
     }
+    /// Lane by lane a value of each row side by side.
+    static EFIVE_INLINE Bits interleave(const std::uint8_t* low, const std::uint8_t* high) {
+        const Bits first = _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(low)));
+        const Bits second = _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(high)));
+        return _mm512_or_si512(first, _mm512_slli_epi32(second, 16));
+    }
 };
 
 }  // namespace

@@ -78,7 +78,7 @@ struct Kernels {
     void (*convert)(const float* x, int rows, int width, Rows out);
     /// Queries, keys and values: out = layer(in), in the format that `attend` reads.
     void (*project)(Rows in, int rows, const Linear& layer, std::uint8_t* out);
-    /// out = GELU(layer(in)); `scratch` holds rows x outputs floats.
+    /// out = GELU(layer(in)); `scratch` holds rows x kBlock floats, int8 only.
     void (*expand)(Rows in, int rows, const Linear& layer, float* scratch, Rows out);
     /// x += layer(in).
     void (*add)(Rows in, int rows, const Linear& layer, float* x);

@@ -29,6 +29,7 @@ struct Operands {
 template <class I, class F, int R, int C>
 EFIVE_INLINE void accumulate(typename F::Sums (&sums)[R][C], const std::uint8_t* rows, std::size_t stride,
                              const std::uint8_t* weights, int groups) {
+#pragma GCC unroll 1
     for (int g = 0; g < groups; ++g) {
         typename I::Bits w[C];
 #pragma GCC unroll 8
@@ -43,8 +44,10 @@ EFIVE_INLINE void accumulate(typename F::Sums (&sums)[R][C], const std::uint8_t*
 }
 
 /// R rows from `row` on, C vectors of columns from `vector` on: done(row, first column, floats) for each.
+///
+/// A function of its own, because in a larger one GCC 12 keeps accumulators in memory.
 template <class I, class F, int R, int C, class Done>
-EFIVE_INLINE void tile(const Operands& p, int row, int vector, const Done& done) {
+[[gnu::noinline]] void tile(const Operands& p, int row, int vector, const Done& done) {
     const std::uint8_t* rows = p.rows + row * p.stride;
     const std::uint8_t* weights = p.weights + std::size_t(vector) * p.groups * I::kLanes * 4;
     typename F::Sums sums[R][C];
@@ -98,14 +101,14 @@ EFIVE_INLINE void tile_rows(const Operands& p, int row, int count, int vector, c
     }
 }
 
-/// All products of `count` rows: done(row, first column, floats) for each vector of columns.
+/// All products of `count` rows with the columns `vector` to `end`: done(row, first column, floats) for each vector.
 template <class I, class F, int C = I::kTileVectors, class Done>
-EFIVE_INLINE void multiply(const Operands& p, int count, const Done& done, int vector = 0) {
-    for (; vector + C <= p.vectors; vector += C)
+EFIVE_INLINE void multiply(const Operands& p, int count, int vector, int end, const Done& done) {
+    for (; vector + C <= end; vector += C)
         for (int row = 0; row < count; row += I::kTileRows)
             tile_rows<I, F, C>(p, row, count - row < I::kTileRows ? count - row : I::kTileRows, vector, done);
     if constexpr (C > 1)
-        if (vector < p.vectors) multiply<I, F, C - 1>(p, count, done, vector);
+        if (vector < end) multiply<I, F, C - 1>(p, count, vector, end, done);
 }
 
 /// Where the values of column `column` lie in packed weights; its groups follow each other at `step` bytes.
@@ -160,18 +163,19 @@ void pack(const float* matrix, const Linear& layer) {
     }
 }
 
-/// layer(in): done(row, first column, floats) for each vector of outputs.
+/// Outputs `first` to `end` of layer(in): done(row, first column, floats) for each vector of them.
 template <class I, class F, class Done>
-EFIVE_INLINE void apply(Rows in, int rows, const Linear& layer, const Done& done) {
+EFIVE_INLINE void apply(Rows in, int rows, const Linear& layer, int first, int end, const Done& done) {
     const Operands operands{in.data,   in.stride,       layer.weights, layer.outputs / I::kLanes, layer.inputs / F::kGroup,
                             in.scales, layer.correction};
-    multiply<I, F>(operands, rows, [&](int row, int column, typename I::Floats sums) EFIVE_LAMBDA {
+    const auto finish = [&](int row, int column, typename I::Floats sums) EFIVE_LAMBDA {
         const auto bias = I::load(layer.bias + column);
         if constexpr (kQuantised<F>)
             done(row, column, I::fma(sums, I::load(layer.scales + column), bias));
         else
             done(row, column, I::add(sums, bias));
-    });
+    };
+    multiply<I, F>(operands, rows, first / I::kLanes, end / I::kLanes, finish);
 }
 
 }  // namespace efive

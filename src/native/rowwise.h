@@ -6,20 +6,26 @@
 
 namespace efive {
 
+/// Writes codes of up to kBlock values to row `row` of `out` from column `first` on, and returns the scale:
+/// value = code * scale.
+template <class I, class F>
+EFIVE_INLINE float quantise(const float* x, int width, Rows out, int row, int first) {
+    auto largest = I::no_bits();
+    for (int i = 0; i < width; i += I::kLanes) largest = I::max_size(largest, I::load(x + i));
+    const float top = I::largest_size(largest);
+    const auto inverse = I::set(top > 1e-30f ? 127 / top : 0);  // of less, the inverse would overflow
+    for (int i = 0; i < width; i += I::kLanes) I::store_codes(place<F>(out, row, first + i), I::mul(I::load(x + i), inverse));
+    return top / 127;
+}
+
+constexpr int end_of_block(int first, int width) { return first + kBlock < width ? first + kBlock : width; }
+
 template <class I, class F>
 EFIVE_INLINE void convert_row(const float* x, int width, Rows out, int row) {
     if constexpr (kQuantised<F>) {
         float* scale = out.scales + row * blocks_of(width);
-        for (int first = 0; first < width; first += kBlock) {
-            const int last = first + kBlock < width ? first + kBlock : width;
-            auto largest = I::no_bits();
-            for (int i = first; i < last; i += I::kLanes) largest = I::max_size(largest, I::load(x + i));
-            const float top = I::largest_size(largest);
-            *scale++ = top / 127;
-            const auto inverse = I::set(top > 1e-30f ? 127 / top : 0);  // of less, the inverse would overflow
-            for (int i = first; i < last; i += I::kLanes)
-                I::store_codes(place<F>(out, row, i), I::mul(I::load(x + i), inverse));
-        }
+        for (int first = 0; first < width; first += kBlock)
+            *scale++ = quantise<I, F>(x + first, end_of_block(first, width) - first, out, row, first);
     } else {
         for (int i = 0; i < width; i += I::kLanes) F::store(place<F>(out, row, i), I::load(x + i));
     }

@@ -38,6 +38,11 @@ struct Avx2 {
         const Bits exponent = _mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127));
         return _mm256_mul_ps(a, _mm256_castsi256_ps(_mm256_slli_epi32(exponent, 23)));
     }
+    /// The lanes below `count` of one, the others of the other.
+    static EFIVE_INLINE Floats first_lanes(int count, Floats first, Floats others) {
+        const Bits mask = _mm256_cmpgt_epi32(_mm256_set1_epi32(count), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+        return _mm256_blendv_ps(others, first, _mm256_castsi256_ps(mask));
+    }
     static EFIVE_INLINE float sum(Floats a) {
         __m128 x = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
         x = _mm_add_ps(x, _mm_movehl_ps(x, x));
@@ -63,6 +68,9 @@ struct Avx2 {
     static EFIVE_INLINE Bits no_bits() { return _mm256_setzero_si256(); }
     static EFIVE_INLINE Bits load_bits(const std::uint8_t* p) {
         return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
+    }
+    static EFIVE_INLINE void store_bits(std::uint8_t* p, Bits a) {
+        _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), a);
     }
     static EFIVE_INLINE Bits repeat(const std::uint8_t* p) {
         std::int32_t group;

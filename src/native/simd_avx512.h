@@ -36,6 +36,10 @@ struct Avx512 {
     }
     /// a * 2^n for whole n >= -126.
     static EFIVE_INLINE Floats scale(Floats a, Floats n) { return _mm512_scalef_ps(a, n); }
+    /// The lanes below `count` of one, the others of the other.
+    static EFIVE_INLINE Floats first_lanes(int count, Floats first, Floats others) {
+        return _mm512_mask_mov_ps(others, static_cast<__mmask16>(count < 0 ? 0 : (1u << count) - 1), first);
+    }
     static EFIVE_INLINE float sum(Floats a) { return _mm512_reduce_add_ps(a); }
     static EFIVE_INLINE float maximum(Floats a) { return _mm512_reduce_max_ps(a); }
 
@@ -52,6 +56,7 @@ struct Avx512 {
 
     static EFIVE_INLINE Bits no_bits() { return _mm512_setzero_si512(); }
     static EFIVE_INLINE Bits load_bits(const std::uint8_t* p) { return _mm512_loadu_si512(p); }
+    static EFIVE_INLINE void store_bits(std::uint8_t* p, Bits a) { _mm512_storeu_si512(p, a); }
     /// The same 4 bytes in every lane.
     static EFIVE_INLINE Bits repeat(const std::uint8_t* p) {
         std::int32_t group;

@@ -10,25 +10,34 @@ namespace efive {
 template <class I, class F, class A>
 void project(Rows in, int rows, const Linear& layer, std::uint8_t* out) {
     constexpr std::size_t size = sizeof(typename A::Value);
-    apply<I, F>(in, rows, layer, [&](int row, int column, typename I::Floats x) EFIVE_LAMBDA {
+    apply<I, F>(in, rows, layer, 0, layer.outputs, [&](int row, int column, typename I::Floats x) EFIVE_LAMBDA {
         A::store(out + (std::size_t(row) * layer.outputs + column) * size, x);
     });
 }
 
+/// int8: a block's scale is known when the block is complete, which is while it is in the first-level cache.
 template <class I, class F>
 void expand(Rows in, int rows, const Linear& layer, float* scratch, Rows out) {
-    apply<I, F>(in, rows, layer, [&](int row, int column, typename I::Floats x) EFIVE_LAMBDA {
-        if constexpr (kQuantised<F>)  // a row's scale is known when the row is complete
-            I::store(scratch + std::size_t(row) * layer.outputs + column, gelu<I>(x));
-        else
-            F::store(place<F>(out, row, column), gelu<I>(x));
-    });
-    if constexpr (kQuantised<F>) convert<I, F>(scratch, rows, layer.outputs, out);
+    static_assert(kBlock % (I::kTileVectors * I::kLanes) == 0, "blocks begin with a column tile");
+    const int step = kQuantised<F> ? kBlock : layer.outputs, blocks = blocks_of(layer.outputs);
+    for (int first = 0; first < layer.outputs; first += step) {
+        const int end = kQuantised<F> ? end_of_block(first, layer.outputs) : layer.outputs;
+        apply<I, F>(in, rows, layer, first, end, [&](int row, int column, typename I::Floats x) EFIVE_LAMBDA {
+            if constexpr (kQuantised<F>)
+                I::store(scratch + row * kBlock + column - first, gelu<I>(x));
+            else
+                F::store(place<F>(out, row, column), gelu<I>(x));
+        });
+        if constexpr (kQuantised<F>)
+            for (int row = 0; row < rows; ++row)
+                out.scales[row * blocks + first / kBlock] =
+                    quantise<I, F>(scratch + row * kBlock, end - first, out, row, first);
+    }
 }
 
 template <class I, class F>
 void add(Rows in, int rows, const Linear& layer, float* x) {
-    apply<I, F>(in, rows, layer, [&](int row, int column, typename I::Floats y) EFIVE_LAMBDA {
+    apply<I, F>(in, rows, layer, 0, layer.outputs, [&](int row, int column, typename I::Floats y) EFIVE_LAMBDA {
         float* target = x + std::size_t(row) * layer.outputs + column;
         I::store(target, I::add(I::load(target), y));
     });
