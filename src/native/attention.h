@@ -29,17 +29,19 @@ public:
         for (int query = 0; query < tokens_; query += I::kTileRows) {
             const int count = tokens_ - query < I::kTileRows ? tokens_ - query : I::kTileRows;
             const Operands keys{queries_ + query * stride_, stride_, scratch_.keys, padded_ / I::kLanes, D / F::kGroup};
-            multiply<I, F>(keys, count, 0, keys.vectors, [&](int row, int column, typename I::Floats scores) EFIVE_LAMBDA {
-                I::store(this->scores(row) + column, scores);
-            });
+            const auto keep = [&](int row, int column, typename I::Floats sums) EFIVE_LAMBDA {
+                I::store(scores(row) + column, sums);
+            };
+            multiply<I, F>(keys, count, 0, keys.vectors, keep);
             float inverse[I::kTileRows];
             softmax(inverse);
             float* target = context + std::size_t(query) * hidden;
             const Operands values{scratch_.weights, std::size_t(padded_) * kValue, scratch_.values, kContextVectors,
                                   groups_};
-            multiply<I, F>(values, count, 0, values.vectors, [&](int row, int column, typename I::Floats sums) EFIVE_LAMBDA {
+            const auto finish = [&](int row, int column, typename I::Floats sums) EFIVE_LAMBDA {
                 I::store(target + row * hidden + column, I::mul(sums, I::set(inverse[row])));
-            });
+            };
+            multiply<I, F>(values, count, 0, values.vectors, finish);
         }
     }
 
@@ -58,7 +60,8 @@ private:
     void pack_values(const std::uint8_t* values) {
         for (int group = 0, token = 0; group < groups_; ++group, token += F::kGroup) {
             const std::uint8_t* rows[F::kGroup];
-            for (int t = 0; t < F::kGroup; ++t) rows[t] = token + t < tokens_ ? values + (token + t) * stride_ : kNothing;
+            for (int t = 0; t < F::kGroup; ++t)
+                rows[t] = token + t < tokens_ ? values + (token + t) * stride_ : kNothing;
             for (int vector = 0; vector < kContextVectors; ++vector) {
                 const PackedColumn<I> column(vector * I::kLanes, kContextVectors, groups_);
                 I::store_bits(scratch_.values + column.start + group * column.step, F::columns(rows));

@@ -14,7 +14,8 @@ EFIVE_INLINE float quantise(const float* x, int width, Rows out, int row, int fi
     for (int i = 0; i < width; i += I::kLanes) largest = I::max_size(largest, I::load(x + i));
     const float top = I::largest_size(largest);
     const auto inverse = I::set(top > 1e-30f ? 127 / top : 0);  // of less, the inverse would overflow
-    for (int i = 0; i < width; i += I::kLanes) I::store_codes(place<F>(out, row, first + i), I::mul(I::load(x + i), inverse));
+    for (int i = 0; i < width; i += I::kLanes)
+        I::store_codes(place<F>(out, row, first + i), I::mul(I::load(x + i), inverse));
     return top / 127;
 }
 

@@ -37,14 +37,19 @@ def batch(lengths, seed=0):
     return TokenBatch(*pad([rng.integers(0, 200, length).astype(np.int32) for length in lengths], 0))
 
 
-def helpers(expected):
-    """Wait until this process has so many helpers of the engine: the system starts and ends threads a moment late."""
+def count():
+    """Return how many helpers of native engines this process has."""
+    names = []
+    for task in Path("/proc/self/task").iterdir():
+        with suppress(OSError):  # it ended meanwhile
+            names.append((task / "comm").read_text())
+    return names.count("efive helper\n")
+
+
+def helpers(expected, before):
+    """Wait until there are so many more than `before`: the system starts and ends threads a moment late."""
     for _ in range(500):
-        names = []
-        for task in Path("/proc/self/task").iterdir():
-            with suppress(OSError):  # it ended meanwhile
-                names.append((task / "comm").read_text())
-        if names.count("efive helper\n") == expected:
+        if count() - before == expected:
             return True
         time.sleep(0.01)
     return False
@@ -69,6 +74,7 @@ def test_no_bit_depends_on_the_number_of_threads(checkpoint, precision, isa):
 )
 def test_processors_are_divided_among_batches(checkpoint, monkeypatch, threads, per_batch, parallel, together):
     monkeypatch.setattr(native_workspaces, "available_cpus", lambda: 4)
+    before = count()  # of the encoders that tests share
     engine = NativeEngine(checkpoint, Precision.FP32, threads, threads_per_batch=per_batch)
     assert engine.info.parallel == parallel
     given = [batch([40], seed) for seed in range(8)] + [batch([300, 200], seed) for seed in range(8)]
@@ -79,18 +85,19 @@ def test_processors_are_divided_among_batches(checkpoint, monkeypatch, threads, 
             np.testing.assert_array_equal(found, wanted)
     for _ in range(parallel):
         engine.embed(given[0])  # alone and small: with one thread a batch, it gets all four
-    assert helpers(together)
+    assert helpers(together, before)
     engine.close()
-    assert helpers(0)
+    assert helpers(0, before)
     with pytest.raises(EngineError, match="closed"):
         engine.embed(given[0])
 
 
 def test_a_team_is_never_larger_than_the_processors(checkpoint, monkeypatch):
     monkeypatch.setattr(native_workspaces, "available_cpus", lambda: 2)
+    before = count()
     engine = NativeEngine(checkpoint, Precision.FP32, 8, threads_per_batch=8)
     engine.embed(batch([200]))
-    assert helpers(1)
+    assert helpers(1, before)
     engine.close()
 
 

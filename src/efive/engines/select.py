@@ -99,7 +99,7 @@ def _engine(
     where = "int8 runs on the CPU" if int8 else "no accelerator that torch can use"
     if slower := _native_drawback(shape, hardware, fixed or _precision("cpu", hardware)[0]):
         return "openvino", "cpu", f"{where}; {slower}"
-    return "native", "cpu", f"{where}; our own kernels are the fastest with AVX-512"
+    return "native", "cpu", f"{where}; our own kernels are the fastest here"
 
 
 def _native_drawback(shape: Architecture, hardware: Hardware, precision: Precision) -> str | None:
@@ -108,8 +108,8 @@ def _native_drawback(shape: Architecture, hardware: Hardware, precision: Precisi
 
     if why := refusal(shape, precision):
         return why
-    if "avx512-vnni" not in hardware.instruction_sets:
-        return "OpenVINO is faster than our own kernels without AVX-512 VNNI"
+    if "avx512" in hardware.instruction_sets and "avx512-vnni" not in hardware.instruction_sets:
+        return "OpenVINO uses AVX-512, and our own kernels need its VNNI"
     # fp32 has no tiles on any engine.
     if f"amx-{precision}" in hardware.instruction_sets and "amx" not in instruction_sets(precision):
         return "OpenVINO has kernels for AMX"
