@@ -37,8 +37,8 @@ docs: .venv/ready
 clean:
 	rm -rf .venv .peers .mypy_cache .ruff_cache .pytest_cache
 
-# What users install: no torch.
-.venv/installed: pyproject.toml constraints.txt
+# What users install: no torch. Builds the native engine into src/ where there is a compiler.
+.venv/installed: pyproject.toml constraints.txt hatch_build.py CMakeLists.txt $(wildcard src/native/*)
 	$(PYTHON) -m venv .venv
 	$(PIP) --upgrade pip
 	$(PIP) --constraint constraints.txt --editable .
@@ -47,5 +47,5 @@ clean:
 # What development needs besides. torch first and by its pin: other packages would take another build of it.
 .venv/ready: .venv/installed
 	$(PIP) --constraint constraints.txt torch
-	$(PIP) --constraint constraints.txt --editable '.[evaluate,langchain,llama-index,lora,mcp,mteb,serve,train]' --group test --group lint
+	$(PIP) --constraint constraints.txt --editable '.[evaluate,langchain,llama-index,lora,mcp,mteb,serve,tracing,train]' --group test --group lint
 	touch $@

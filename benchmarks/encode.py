@@ -2,6 +2,7 @@
 
     python benchmarks/encode.py --quick                     a table in a few minutes
     python benchmarks/encode.py --json results.jsonl        the full run; add --resume to continue one
+    python benchmarks/encode.py --device cuda               on GPUs: efive and sentence-transformers
 
 See docs/benchmarks.md.
 """
@@ -10,6 +11,7 @@ import argparse
 import json
 import os
 import platform
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,17 +20,19 @@ from typing import Any
 import numpy as np
 from measure import flops_per_token, min_cosine
 from report import print_report
-from roster import BASELINE, PEERS, ROSTER, Contestant
+from roster import BASELINES, PEERS, ROSTER, Contestant
 from sessions import EngineFailure, Pool, Session, probe_python
 from shapes import SHAPES, Shape
 from texts import MIXES, PREFIXES, TextMaker, lengths
 from tokenizers import Tokenizer
 from weights import write_model
 
-FULL_TEXTS = {"a": 4096, "b": 4096, "c": 256}
-FEWEST_TEXTS = {"a": 1024, "b": 512, "c": 8}
+FULL_TEXTS = {"cpu": {"a": 4096, "b": 4096, "c": 256}, "cuda": {"a": 131_072, "b": 32_768, "c": 8192}}
+FEWEST_TEXTS = {"cpu": {"a": 1024, "b": 512, "c": 8}, "cuda": {"a": 16_384, "b": 4096, "c": 1024}}
 """Models that cost more per token than e5-small get fewer texts in proportion, but never fewer than these."""
-QUICK_TEXTS = {"a": 256, "b": 96, "c": 8}
+QUICK_TEXTS = {"cpu": {"a": 256, "b": 96, "c": 8}, "cuda": {"a": 16_384, "b": 4096, "c": 1024}}
+WARMING_TEXTS = {"cpu": 64, "cuda": 2048}
+"""At most; a first call compiles, allocates, captures and looks for the best batch size, which is not measured."""
 COMPARED = 256
 """Texts of each mix whose vectors are compared with the baseline's."""
 QUERIES = 50
@@ -64,7 +68,7 @@ class Run:
             options.json.write_text("")
         self._done = {self._key(record) for record in self.records if "tokens" in record}
         self._failed: dict[tuple[str, str], dict[str, str]] = {}
-        python = None if options.report else probe_python()
+        python = None if options.report else Path(sys.executable) if options.device == "cuda" else probe_python()
         self._probe = Session(python, options.threads, self.folder, self.logs / "probe.log") if python else None
 
     @staticmethod
@@ -113,8 +117,9 @@ class Run:
         if self.options.texts:
             return int(self.options.texts)
         if self.options.quick:
-            return QUICK_TEXTS[mix]
-        return max(FEWEST_TEXTS[mix], FULL_TEXTS[mix] * 12 * 384**2 // (shape.layers * shape.hidden**2))
+            return QUICK_TEXTS[self.options.device][mix]
+        fewest, full = FEWEST_TEXTS[self.options.device][mix], FULL_TEXTS[self.options.device][mix]
+        return max(fewest, full * 12 * 384**2 // (shape.layers * shape.hidden**2))
 
     def _turn(self, pool: Pool, who: Contestant, cell: Cell, number: int) -> None:
         """Let one engine do one cell once, unless that is done or the engine has failed before."""
@@ -131,9 +136,10 @@ class Run:
             return
         try:
             session, info, fresh = pool.get(who)
-            if fresh or number == 0:  # a first call compiles and allocates: not what is measured
-                session.ask("embed", file=str(cell.file), count=max(2, min(cell.count // 16, 64)))
-            limit = self._probe.ask("limits", threads=options.threads) if self._probe else {}
+            if fresh or number == 0:
+                most = WARMING_TEXTS[options.device]
+                session.ask("warm", file=str(cell.file), count=max(2, min(cell.count // 16, most)))
+            limit = self._limit()
             vectors = self._vectors_file(cell, who.name)
             answer = session.ask("embed", file=str(cell.file), save=str(vectors), keep=COMPARED)
             one = {"file": str(cell.file), "start": number * QUERIES % cell.count, "count": QUERIES}
@@ -152,11 +158,16 @@ class Run:
         rate = cell.tokens / answer["wall_s"]
         print(f"  {cell.mix} {who.name} {rate:,.0f} tok/s ({answer['wall_s']:.1f} s)", flush=True)
 
+    def _limit(self) -> dict[str, float]:
+        if self._probe is None:
+            return {}
+        return self._probe.ask("limits", threads=self.options.threads, device=self.options.device)
+
     def _vectors_file(self, cell: Cell, name: str) -> Path:
         return cell.file.with_name(f"vectors-{cell.mix}-{cell.count}-{name}.npy")
 
     def _cosine(self, cell: Cell, vectors: Path) -> float | None:
-        reference = self._vectors_file(cell, BASELINE)
+        reference = self._vectors_file(cell, BASELINES[self.options.device])
         return min_cosine(np.load(vectors), np.load(reference)) if reference.exists() else None
 
     def close(self) -> None:
@@ -165,14 +176,20 @@ class Run:
             self._probe.close()
 
 
+def _affordable(device: str) -> list[str]:
+    """Return the models that a full run on `device` measures."""
+    return [name for name, shape in SHAPES.items() if device != "cpu" or not shape.mistral]
+
+
 def read_options(arguments: list[str] | None = None) -> argparse.Namespace:
     """Parse the command line; --quick only changes what is not given."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="e5-small-v2, few texts, two rounds")
     parser.add_argument("--models", nargs="+", choices=list(SHAPES))
     parser.add_argument("--mixes", nargs="+", choices=list(MIXES), default=list(MIXES))
-    parser.add_argument("--engines", nargs="+", choices=list(ROSTER), default=list(ROSTER))
-    parser.add_argument("--threads", type=int, default=1, help="of every engine (default 1)")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--engines", nargs="+", choices=list(ROSTER), help="default: all that compute on the device")
+    parser.add_argument("--threads", type=int, help="of every engine (default 1; on a GPU all processors)")
     parser.add_argument("--rounds", type=int, help="default 3, quick 2")
     parser.add_argument("--texts", type=int, help="texts of every mix (default: 4096, and fewer of 512 tokens)")
     parser.add_argument("--seed", type=int, default=0)
@@ -183,9 +200,12 @@ def read_options(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--clock", choices=("wall", "cpu"), default="wall", help="what ratios are made of")
     parser.add_argument("--work", type=Path, default=PEERS / "work", help="weights, texts, vectors, logs")
     options = parser.parse_args(arguments)
-    options.models = options.models or (["e5-small-v2"] if options.quick else list(SHAPES))
+    options.engines = options.engines or [name for name, who in ROSTER.items() if who.device == options.device]
+    options.threads = options.threads or (1 if options.device == "cpu" else os.cpu_count())
+    options.models = options.models or (["e5-small-v2"] if options.quick else _affordable(options.device))
     options.rounds = options.rounds or (2 if options.quick else 3)
-    options.json = options.json or options.work / ("quick.jsonl" if options.quick else "full.jsonl")
+    kind = "quick" if options.quick else "full"
+    options.json = options.json or options.work / (f"{kind}.jsonl" if options.device == "cpu" else f"{kind}-cuda.jsonl")
     options.resume = options.resume or options.report
     return options
 

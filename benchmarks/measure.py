@@ -15,13 +15,13 @@ Record = Mapping[str, Any]
 def flops_per_token(shape: Shape, lengths: Sequence[int] | npt.NDArray[np.int64]) -> float:
     """Return the floating-point operations of one real token, matrix products and attention included.
 
-    A layer multiplies each token with four H x H matrices and two H x FF ones, and each of the L tokens
-    of a text with its L keys and L values. Two operations per multiply-add; no padding, no pooler.
+    A layer multiplies each token with its matrices (four of H x H and two of H x FF; Mistral's are others), and each
+    of the L tokens of a text with its L keys and L values. Two operations per multiply-add; no padding, no pooler.
     """
     tokens = np.asarray(lengths, dtype=np.float64)
     context = float((tokens**2).sum() / tokens.sum())
     h = shape.hidden
-    return shape.layers * (2.0 * (4 * h * h + 2 * h * shape.feed_forward) + 4.0 * h * context)
+    return shape.layers * (2.0 * shape.matrices + 4.0 * h * context)
 
 
 def sorted_padding(lengths: Sequence[int] | npt.NDArray[np.int64], batch: int = 32) -> float:

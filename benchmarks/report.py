@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 from measure import Spread, percentiles, rate, ratio, share_of_limit, sorted_padding
-from roster import BASELINE, ROSTER
+from roster import BASELINES, ROSTER
 from texts import MIXES, lengths
 
 Records = list[dict[str, Any]]
@@ -31,7 +31,7 @@ def _by_engine(rows: Records) -> dict[str, Records]:
 
 def _print_cell(rows: Records, clock: str) -> None:
     measured = _by_engine(rows)
-    heads = ["engine", "precision", "tok/s (min-max)", "tok/CPU-s", "texts/s", f"x {BASELINE} ({clock})"]
+    heads = ["engine", "precision", "tok/s (min-max)", "tok/CPU-s", "texts/s", f"x {_baseline(rows)} ({clock})"]
     heads += ["peak MB", "% of limit", "min cosine"]
     queries = any("query_ms" in r for r in rows)
     heads += ["query p50 ms", "p99 ms", "CPU ms"] if queries else []
@@ -64,7 +64,7 @@ def _row(name: str, found: Records, measured: dict[str, Records], clock: str) ->
         spread_text(Spread.of(rate(r, "wall") for r in found)),
         _middle(Spread.of(rate(r, "cpu") for r in found), ",.0f"),
         _middle(texts, ",.1f"),
-        _middle(ratio(found, measured.get(BASELINE, []), clock), ".2f"),
+        _middle(ratio(found, measured.get(_baseline(found), []), clock), ".2f"),
         f"{max(r['peak_mb'] for r in found):,.0f}",
         _middle(Spread.of(100 * s for s in shares), ".0f"),
         f"{min(cosines):.5f}" if cosines else "?",
@@ -95,6 +95,10 @@ def _print_ratios(measured: dict[str, Records], clock: str) -> None:
     heads = ["peer", *(f"{name} ({measured[name][-1]['precision']})" for name in ours)]
     body = [[p, *(spread_text(ratio(measured[o], measured[p], clock), ".2f") for o in ours)] for p in peers]
     print_table(heads, body)
+
+
+def _baseline(rows: Records) -> str:
+    return BASELINES[ROSTER[rows[0]["engine"]].device]
 
 
 def _title(name: str) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PEERS = ROOT / ".peers"
-BASELINE = "st"
+BASELINES = {"cpu": "st", "cuda": "cuda-st"}
 """sentence-transformers with its defaults: what ratios start from and what cosines are taken against."""
 
 
@@ -29,6 +29,11 @@ class Contestant:
         return PEERS / self.environment / "bin" / "python" if self.environment else Path(sys.executable)
 
     @property
+    def device(self) -> str:
+        """Where it computes: `cpu` or `cuda`."""
+        return self.options.get("device", "cpu")
+
+    @property
     def install_command(self) -> str:
         """What a user types where it is absent."""
         return f"benchmarks/peers/setup.sh {self.environment}" if self.environment else "pip install efive[torch]"
@@ -47,6 +52,27 @@ def _st(name: str, title: str, environment: str, needs: tuple[str, ...] = (), **
     return Contestant(name, title, "sentence-transformers", environment, options, needs)
 
 
+def _on_cuda() -> list[Contestant]:
+    """Return those that compute on a GPU, all in the interpreter that runs the benchmark.
+
+    sentence-transformers sorts by length itself; apart from its defaults, it takes the best of several batch sizes.
+    """
+    rows = [_st("cuda-st", "sentence-transformers", "", device="cuda", precision="fp32")]
+    rows += [
+        _efive(f"cuda-efive-{precision}", "efive", device="cuda", engine="torch", precision=precision)
+        for precision in ("bf16", "fp16")
+    ]
+    rows += [
+        _efive(f"cuda-efive-{p}-compiled", "efive, compiled", device="cuda", engine="torch-compiled", precision=p)
+        for p in ("bf16", "fp8")
+    ]
+    for attention in ("sdpa", "flash_attention_2"):
+        short, title = attention.partition("_")[0], f"sentence-transformers, {attention}"
+        own = {"device": "cuda", "attention": attention, "batch": "best"}
+        rows += [_st(f"cuda-st-{p}-{short}", title, "", precision=p, **own) for p in ("bf16", "fp16")]
+    return rows
+
+
 ROSTER = {
     contestant.name: contestant
     for contestant in (
@@ -54,6 +80,8 @@ ROSTER = {
         _efive("efive-fp32", "efive, OpenVINO", engine="openvino", precision="fp32"),
         _efive("efive-bf16", "efive, OpenVINO", engine="openvino", precision="bf16"),
         _efive("efive-int8", "efive, OpenVINO", engine="openvino", precision="int8"),
+        _efive("efive-native-bf16", "efive, native", engine="native", precision="bf16"),
+        _efive("efive-native-int8", "efive, native", engine="native", precision="int8"),
         _efive("efive-torch", "efive, PyTorch", engine="torch", precision="auto"),
         _st("st-bf16", "sentence-transformers", "current", precision="bf16"),
         _st("st-openvino", "sentence-transformers, OpenVINO", "legacy", ("openvino",), backend="openvino"),
@@ -86,6 +114,7 @@ ROSTER = {
             {"compute_type": "int8"},
             ("ctranslate2",),
         ),
+        *_on_cuda(),
     )
 }
 EXPORTER = PEERS / "legacy" / "bin" / "python"

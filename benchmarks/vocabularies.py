@@ -66,20 +66,20 @@ def wordpiece(pieces: list[str]) -> Tokenizer:
     return tokenizer
 
 
-def unigram() -> Tokenizer:
-    """Return a 250,002-piece Unigram tokenizer with XLM-RoBERTa's special ids and framing."""
+def unigram(size: int = UNIGRAM_SIZE) -> Tokenizer:
+    """Return a Unigram tokenizer of `size` pieces with XLM-RoBERTa's special ids and framing."""
     pieces = ["<s>", "<pad>", "</s>", "<unk>", "▁", "▁query", "▁passage", ":", *_MARKS.replace(":", "")]
     ideographs = [chr(c) for c in range(0x4E00, 0x4E00 + 4_000)]
     streams = [_made_up_words(script) for script in _SOUNDS]
     characters = sorted({c for sounds in _SOUNDS.values() for c in "".join(sounds) if not c.isspace()})
     seen = dict.fromkeys([*pieces, *characters, *ideographs])
     for number, word in enumerate(_round_robin(streams)):
-        if len(seen) >= UNIGRAM_SIZE - 1:
+        if len(seen) >= size - 1:
             break
         seen.setdefault(word if number % 10 < 3 else f"▁{word}")
-    names = [*itertools.islice(seen, UNIGRAM_SIZE - 1), "<mask>"]
+    names = [*itertools.islice(seen, size - 1), "<mask>"]
     # Zipf's law: the log-probability falls with the logarithm of the rank.
-    scores = [0.0] * 4 + list(-4.0 - np.log(np.arange(1, UNIGRAM_SIZE - 4)) * 0.9) + [0.0]
+    scores = [0.0] * 4 + list(-4.0 - np.log(np.arange(1, size - 4)) * 0.9) + [0.0]
     tokenizer = Tokenizer(models.Unigram(list(zip(names, scores, strict=True)), unk_id=3))
     tokenizer.normalizer = normalizers.NFKC()
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(

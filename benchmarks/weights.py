@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 from safetensors.numpy import save_file
 from shapes import SHAPES, Shape
-from vocabularies import generated_wordpiece_vocabulary, read_wordpiece_vocabulary, unigram, wordpiece
+from vocabularies import UNIGRAM_SIZE, generated_wordpiece_vocabulary, read_wordpiece_vocabulary, unigram, wordpiece
 
-Tensors = dict[str, npt.NDArray[np.float32]]
+Tensors = dict[str, npt.NDArray[np.float32] | npt.NDArray[np.float16]]
 
 
 class _Weights:
@@ -26,11 +26,11 @@ class _Weights:
         self._rng = np.random.default_rng(seed)
         self.tensors: Tensors = {}
 
-    def normal(self, name: str, shape: tuple[int, ...], scale: float, mean: float = 0.0) -> None:
+    def normal(self, name: str, shape: tuple[int, ...], scale: float, mean: float = 0.0, *, half: bool = False) -> None:
         drawn = self._rng.standard_normal(shape, dtype=np.float32)
         drawn *= scale
         drawn += mean
-        self.tensors[name] = drawn
+        self.tensors[name] = drawn.astype(np.float16) if half else drawn
 
     def linear(self, name: str, inputs: int, outputs: int) -> None:
         self.normal(f"{name}.weight", (outputs, inputs), float(np.clip(inputs**-0.5, 0.02, 0.05)))
@@ -43,6 +43,8 @@ class _Weights:
 
 def random_weights(shape: Shape, seed: int = 0) -> Tensors:
     """Return every tensor of the model, named as in the published checkpoints."""
+    if shape.mistral:
+        return _mistral_weights(shape, seed)
     made, h = _Weights(seed), shape.hidden
     positions, types = (514, 1) if shape.xlm_roberta else (512, 2)
     made.normal("embeddings.word_embeddings.weight", (shape.vocabulary, h), 0.05)
@@ -57,6 +59,23 @@ def random_weights(shape: Shape, seed: int = 0) -> Tensors:
         made.linear(f"{layer}.output.dense", shape.feed_forward, h)
         made.layer_norm(f"{layer}.output.LayerNorm", h)
     made.linear("pooler.dense", h, h)
+    return made.tensors
+
+
+def _mistral_weights(shape: Shape, seed: int) -> Tensors:
+    """Return a Mistral model's tensors in float16, as it is published: seven billion weights fill any memory."""
+    made, h = _Weights(seed), shape.hidden
+    kv = h // shape.heads * shape.kv_heads
+    products = {f"self_attn.{n}_proj": (rows, h) for n, rows in (("q", h), ("k", kv), ("v", kv), ("o", h))}
+    products |= {f"mlp.{n}_proj": (shape.feed_forward, h) for n in ("gate", "up")}
+    products["mlp.down_proj"] = (h, shape.feed_forward)
+    made.normal("embed_tokens.weight", (shape.vocabulary, h), 0.05, half=True)
+    for layer in (f"layers.{i}" for i in range(shape.layers)):
+        for name, size in products.items():
+            made.normal(f"{layer}.{name}.weight", size, 0.02, half=True)
+        for name in ("input_layernorm", "post_attention_layernorm"):
+            made.normal(f"{layer}.{name}.weight", (h,), 0.1, mean=1.0, half=True)
+    made.normal("norm.weight", (h,), 0.1, mean=1.0, half=True)
     return made.tensors
 
 
@@ -77,6 +96,11 @@ def model_config(shape: Shape) -> dict[str, Any]:
         "use_cache": True,
         "vocab_size": shape.vocabulary,
     }
+    if shape.mistral:
+        own = {"architectures": ["MistralModel"], "model_type": "mistral", "bos_token_id": 0, "eos_token_id": 2}
+        own |= {"hidden_act": "silu", "num_key_value_heads": shape.kv_heads, "rms_norm_eps": 1e-5, "pad_token_id": 1}
+        own |= {"rope_theta": 10_000.0, "sliding_window": 4096, "torch_dtype": "float16"}
+        return shared | own | {"max_position_embeddings": 32_768}
     if shape.xlm_roberta:
         own = {"architectures": ["XLMRobertaModel"], "model_type": "xlm-roberta", "bos_token_id": 0}
         own |= {"eos_token_id": 2, "pad_token_id": 1, "layer_norm_eps": 1e-5}
@@ -94,10 +118,10 @@ def _write_json(path: Path, content: Any) -> None:  # noqa: ANN401
 
 def _write_tokenizer(folder: Path, shape: Shape, vocabulary: Path | None) -> None:
     if shape.multilingual:
-        unigram().save(str(folder / "tokenizer.json"))
+        unigram(min(shape.vocabulary, UNIGRAM_SIZE)).save(str(folder / "tokenizer.json"))
         special = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>", "sep_token": "</s>"}
         special |= {"pad_token": "<pad>", "cls_token": "<s>", "mask_token": "<mask>"}
-        config = special | {"tokenizer_class": "XLMRobertaTokenizer"}
+        config = special | {"tokenizer_class": "PreTrainedTokenizerFast" if shape.mistral else "XLMRobertaTokenizer"}
     else:
         pieces = read_wordpiece_vocabulary(vocabulary) if vocabulary else generated_wordpiece_vocabulary()
         wordpiece(pieces).save(str(folder / "tokenizer.json"))
@@ -110,7 +134,7 @@ def _write_tokenizer(folder: Path, shape: Shape, vocabulary: Path | None) -> Non
 
 
 def _write_sentence_transformers(folder: Path, shape: Shape) -> None:
-    """Mean pooling, then L2 normalisation, as in every E5 encoder."""
+    """Mean pooling (Mistral's: the last token), then L2 normalisation, and E5's prefixes for efive to put."""
     modules = [("", "Transformer"), ("1_Pooling", "Pooling"), ("2_Normalize", "Normalize")]
     _write_json(
         folder / "modules.json",
@@ -119,8 +143,11 @@ def _write_sentence_transformers(folder: Path, shape: Shape) -> None:
             for i, (path, kind) in enumerate(modules)
         ],
     )
-    pooling = {"word_embedding_dimension": shape.hidden, "pooling_mode_mean_tokens": True}
-    pooling |= {f"pooling_mode_{mode}": False for mode in ("cls_token", "max_tokens", "mean_sqrt_len_tokens")}
+    used = "lasttoken" if shape.mistral else "mean_tokens"
+    modes = ("mean_tokens", "cls_token", "max_tokens", "mean_sqrt_len_tokens", "lasttoken")
+    pooling = {"word_embedding_dimension": shape.hidden} | {f"pooling_mode_{mode}": mode == used for mode in modes}
+    prompts = {"query": "query: ", "document": "passage: "}
+    _write_json(folder / "config_sentence_transformers.json", {"prompts": prompts, "default_prompt_name": None})
     _write_json(folder / "1_Pooling" / "config.json", pooling)
     (folder / "2_Normalize").mkdir(exist_ok=True)
     _write_json(folder / "sentence_bert_config.json", {"max_seq_length": 512, "do_lower_case": False})

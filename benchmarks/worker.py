@@ -93,11 +93,16 @@ class Worker:
         cpu = time.process_time() - cpu
         return {"query_ms": times, "wall_s": sum(times) / 1e3, "cpu_s": cpu, "peak_mb": peak_memory_mb()}
 
-    def limits(self, threads: int) -> Answer:
-        """Measure the machine's matrix products."""
-        from engines.matmul import limits
+    def warm(self, file: str, count: int) -> Answer:
+        """Embed the first texts, and let an engine that can find its best settings on them."""
+        getattr(self._engine, "warm", self._engine.embed)(*self._texts(file, count))
+        return {}
 
-        return dict(limits(threads))
+    def limits(self, threads: int, device: str = "cpu") -> Answer:
+        """Measure the machine's matrix products."""
+        from engines.matmul import cuda_limits, limits
+
+        return dict(limits(threads) if device == "cpu" else cuda_limits())
 
 
 def serve(worker: object) -> None:

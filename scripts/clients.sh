@@ -9,7 +9,8 @@ make_one() {
     [ -e "$folder/ready" ] && return
     echo "$folder"
     "${PYTHON:-python3}" -m venv --clear "$folder"
-    "$folder/bin/python" -m pip install --quiet --disable-pip-version-check "$1"
+    case $1 in huggingface*) more=numpy ;; *) more= ;; esac  # what its own client asks for
+    "$folder/bin/python" -m pip install --quiet --disable-pip-version-check "$1" $more
     touch "$folder/ready"
 }
 

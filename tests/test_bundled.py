@@ -5,6 +5,8 @@ import pytest
 import transformers
 
 from efive import Encoder
+from efive.engines.base import Precision
+from efive.engines.native_import import instruction_sets
 from efive.evaluation.formats import open_task
 from efive.evaluation.runner import Settings, evaluate
 from efive.models import store
@@ -35,9 +37,16 @@ def test_fp32_equals_transformers(exact, tmp_path):
     assert np.abs(exact.embed_passages(TEXTS).vectors - np.stack(expected)).max() <= 1e-5
 
 
+def skip_unbuilt(engine, precision):
+    if engine == "native" and not instruction_sets(Precision(precision)):
+        pytest.skip("the native engine is not built here, or this processor lacks what it needs")
+
+
+@pytest.mark.parametrize("engine", ["openvino", "native"])
 @pytest.mark.parametrize("precision", BOUNDS)
-def test_reduced_precisions_stay_within_their_bounds(exact, precision):
-    with Encoder.load(precision=precision) as encoder:
+def test_reduced_precisions_stay_within_their_bounds(exact, precision, engine):
+    skip_unbuilt(engine, precision)
+    with Encoder.load(engine=engine, precision=precision) as encoder:
         cosines = (encoder.embed_passages(TEXTS).vectors * exact.embed_passages(TEXTS).vectors).sum(axis=1)
     assert cosines.min() >= BOUNDS[precision]
 
@@ -48,11 +57,13 @@ def test_it_finds_answers_to_the_probe_s_questions(exact):
     assert right >= 0.45, "of 32 questions in 30 languages; by chance it would be 0.03"
 
 
-def test_int8_costs_at_most_half_a_point_of_ndcg(shared_data):
+@pytest.mark.parametrize("engine", ["openvino", "native"])
+def test_int8_costs_at_most_half_a_point_of_ndcg(shared_data, engine):
     """The retrieval half of the int8 gate, on 1,190 English questions."""
+    skip_unbuilt(engine, "int8")
     found, tasks = {}, open_task(shared_data / "eval" / "xquad_en")
     for precision in ("fp32", "int8"):
-        with Encoder.load(precision=precision) as encoder:
+        with Encoder.load(engine=engine, precision=precision) as encoder:
             (result,) = evaluate(encoder, tasks, Settings(baselines=(), distributions=False)).tasks
         found[precision] = result.systems["model"].scores["ndcg_at_10"]
     assert found["fp32"] >= 0.88

@@ -8,10 +8,13 @@ import transformers
 from sentence_transformers import SentenceTransformer
 
 from efive import Encoder
+from efive.engines.base import Precision
+from efive.engines.native_import import instruction_sets
 
 BOUNDS = {"fp32": 1 - 1e-6, "bf16": 0.999, "int8": 0.99}
 CASES = [
     *[(kind, "openvino", p) for kind in ("bert", "bert-multilingual", "xlm-roberta") for p in BOUNDS],
+    *[(kind, "native", p) for kind in ("bert", "bert-multilingual", "xlm-roberta") for p in BOUNDS],
     *[(kind, "torch", p) for kind in tiny.KINDS for p in ("fp32", "bf16")],
 ]
 LONG = " ".join(tiny.TEXTS)
@@ -54,6 +57,8 @@ def references(models):
 @pytest.mark.parametrize(("kind", "engine", "precision"), CASES)
 @pytest.mark.filterwarnings("ignore:.*was cut to 512")
 def test_vectors_equal_the_reference(models, references, kind, engine, precision):
+    if engine == "native" and not instruction_sets(Precision(precision)):
+        pytest.skip("the native engine is not built here, or this processor lacks what it needs")
     with Encoder.load(models[kind], engine=engine, precision=precision) as encoder:
         vectors = encoder.embed_passages([*tiny.TEXTS, LONG]).vectors
     expected = references[kind]

@@ -26,6 +26,8 @@ class Efive:
         return embed(texts).vectors
 
 
-def load(folder: str, threads: int, *, engine: str = "openvino", precision: str = "auto") -> Efive:
+def load(
+    folder: str, threads: int, *, engine: str = "openvino", precision: str = "auto", device: str | None = None
+) -> Efive:
     """Load the folder."""
-    return Efive(Encoder.load(folder, engine=engine, precision=precision, threads=threads))
+    return Efive(Encoder.load(folder, engine=engine, precision=precision, device=device, threads=threads))

@@ -1,5 +1,6 @@
 """sentence-transformers: PyTorch, ONNX Runtime or OpenVINO below, its own defaults above."""
 
+import time
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,10 @@ from sentence_transformers import SentenceTransformer
 
 from engines import Vectors
 
+_DEFAULT_BATCH = 32
+_BATCHES = (32, 64, 128, 256, 512, 1024)
+_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
 
 class SentenceTransformers:
     """One loaded model."""
@@ -16,34 +21,58 @@ class SentenceTransformers:
     bare_texts = False
     version = sentence_transformers.__version__
 
-    def __init__(self, model: SentenceTransformer, precision: str) -> None:
-        """Wrap `model`."""
-        self._model, self.precision = model, precision
+    def __init__(self, model: SentenceTransformer, precision: str, *, tuned: bool = False) -> None:
+        """Wrap `model`; where `tuned`, `warm` looks for its best batch size."""
+        self._model, self.precision, self._tuned = model, precision, tuned
+        self._batch = _DEFAULT_BATCH
 
     def embed(self, texts: list[str], role: str) -> Vectors:  # noqa: ARG002
         """Return one unit vector per text."""
-        vectors = self._model.encode(texts, show_progress_bar=False, convert_to_numpy=True)
+        vectors = self._model.encode(texts, batch_size=self._batch, show_progress_bar=False, convert_to_numpy=True)
         return np.asarray(vectors, dtype=np.float32)
 
+    def warm(self, texts: list[str], role: str) -> None:
+        """Embed the texts, and keep the batch size that does it fastest."""
+        seconds = {}
+        for size in _BATCHES if self._tuned else (_DEFAULT_BATCH,):
+            self._batch = size
+            try:
+                self.embed(texts[: 2 * size], role)
+                start = time.perf_counter()
+                self.embed(texts, role)
+            except torch.OutOfMemoryError:
+                break
+            seconds[size] = time.perf_counter() - start
+        self._batch = min(seconds, key=seconds.__getitem__)
 
-def load(folder: str, threads: int, *, backend: str = "torch", precision: str = "default") -> SentenceTransformers:
-    """Load the folder with one backend; `precision` is "default" or the backend's fast one."""
-    build = {"torch": _torch, "onnx": _onnx, "openvino": _openvino}[backend]
-    return build(folder, threads, precision)
 
-
-def _torch(folder: str, threads: int, precision: str) -> SentenceTransformers:
+def load(folder: str, threads: int, *, backend: str = "torch", **options: str) -> SentenceTransformers:
+    """Load the folder with one backend; option `precision` is the backend's fast one, or "default"."""
     torch.set_num_threads(threads)
-    options = {} if precision == "default" else {"dtype": torch.bfloat16}
-    model = SentenceTransformer(folder, device="cpu", model_kwargs=options)
-    used = next(model.parameters()).dtype
-    return SentenceTransformers(model, {torch.float32: "fp32", torch.bfloat16: "bf16"}[used])
+    build = {"torch": _torch, "onnx": _onnx, "openvino": _openvino}[backend]
+    return build(folder, threads, **options)
 
 
-def _onnx(folder: str, threads: int, precision: str) -> SentenceTransformers:
+def _torch(
+    folder: str,
+    threads: int,  # noqa: ARG001
+    *,
+    precision: str = "default",
+    device: str = "cpu",
+    attention: str = "default",
+    batch: str = "default",
+) -> SentenceTransformers:
+    options: dict[str, Any] = {} if precision == "default" else {"dtype": _DTYPES[precision]}
+    if attention != "default":
+        options["attn_implementation"] = attention
+    model = SentenceTransformer(folder, device=device, model_kwargs=options)
+    names = {dtype: name for name, dtype in _DTYPES.items()}
+    return SentenceTransformers(model, names[next(model.parameters()).dtype], tuned=batch == "best")
+
+
+def _onnx(folder: str, threads: int, precision: str = "default") -> SentenceTransformers:
     from onnxruntime import SessionOptions
 
-    torch.set_num_threads(threads)
     session = SessionOptions()
     session.intra_op_num_threads = threads
     file = "onnx/model.onnx" if precision == "default" else "onnx/model_qint8.onnx"
@@ -52,8 +81,7 @@ def _onnx(folder: str, threads: int, precision: str) -> SentenceTransformers:
     return SentenceTransformers(model, "fp32" if precision == "default" else "int8")
 
 
-def _openvino(folder: str, threads: int, precision: str) -> SentenceTransformers:
-    torch.set_num_threads(threads)
+def _openvino(folder: str, threads: int, precision: str = "default") -> SentenceTransformers:
     options: dict[str, Any] = {"ov_config": {"INFERENCE_NUM_THREADS": threads}}
     if precision == "int8":  # optimum's own int8: weights of 8 bits, activations quantised as they come
         options["load_in_8bit"] = True

@@ -3,7 +3,8 @@
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypedDict, Unpack
@@ -92,24 +93,26 @@ class Encoder:
         task: str | None = None,
         max_tokens: int | None = None,
         threads: int | None = None,
-        start: Start = select.start,
+        start: Start | None = None,
     ) -> Self:
         """Load a model from this machine. Nothing is downloaded: `efive models pull` does that.
 
         Args:
             model: a folder, the name of a stored model, or None for the bundled model.
-            engine: `auto`, `openvino`, `torch`.
-            precision: `auto`, `fp32`, `bf16`, `int8` (openvino), `fp16` (torch). Each is a space of its own.
-            device: `cpu`, `cuda`, `cuda:1`, `mps`; None lets `auto` choose.
+            engine: `auto`, `openvino`, `torch`, `native` (x86-64 CPUs, where it is built), or `torch-compiled`, whose
+                first texts take about a minute longer: for many texts on a GPU.
+            precision: `auto`, `fp32`, `bf16`, `int8` (openvino, native), `fp16` and `fp8` (torch). Each is a space of
+                its own.
+            device: `cpu`, `cuda` (all of them), `cuda:1`, `cuda:0,cuda:2`, `mps`; None lets `auto` choose.
             task: for instruct models, a task of the registry or a sentence that says what queries ask for.
             max_tokens: input limit in tokens, prefix and special tokens included; None is the model's own (512).
             threads: processors to use; None is all that this process may use.
-            start: starts the engine; a server's engines run in processes of their own.
+            start: starts the engine; None starts it here, and a server starts processes.
 
         Raises:
             ModelNotFoundError: if the model is not here.
             ModelError: if its files are damaged or no E5 model.
-            EngineError: if the engine cannot run it as asked; `PrecisionRefusedError` if int8 fails its gate.
+            EngineError: if the engine cannot run it as asked; `PrecisionRefusedError` if int8 or fp8 fails its gate.
             DependencyError: if it needs torch and torch is not installed.
             InputError: for an option that does not exist.
         """
@@ -122,15 +125,15 @@ class Encoder:
         if max_tokens is not None:
             checkpoint = checkpoint.with_max_tokens(max_tokens)
         hardware = detect()
-        choice = select.choose(checkpoint.architecture.kind, hardware, engine, precision, device)
+        choice = select.choose(checkpoint.architecture, hardware, engine, precision, device)
         setup = _Setup(choice, hardware, threads or available_cpus(), store.cache)
         # A vocabulary of 250,000 pieces takes as long to read as a graph to compile: do both at once.
         with ThreadPoolExecutor(1) as aside:
             reading = aside.submit(_load_tokenizer, checkpoint)
-            started = start(checkpoint, choice, hardware, setup.threads)
+            started = (start or partial(select.start, cache=store.cache))(checkpoint, choice, hardware, setup.threads)
             tokenizer = reading.result()
         encoder = cls(checkpoint, tokenizer, started, setup)
-        if choice.precision is Precision.INT8:
+        if choice.precision in {Precision.INT8, Precision.FP8}:
             try:
                 encoder._pass_gate()
             except BaseException:
@@ -309,22 +312,25 @@ class Encoder:
         with self._lock:
             if self._exact is None:
                 setup = self._setup
-                choice = replace(setup.choice, precision=Precision.FP32)
-                self._exact = select.start(self._checkpoint, choice, setup.hardware, setup.threads)
+                self._exact = select.start(self._checkpoint, setup.choice.exact(), setup.hardware, setup.threads)
             return self._exact
 
     def _pass_gate(self) -> None:
+        info = self.engine_info
+
         def measure() -> str:
             lowest = gate.lowest_cosine(
                 self._exact_engine(), self._engine, self._preparer.tokenizer, self.prompts, self.max_tokens
             )
             return f"{lowest:.6f}"
 
-        cosine = float(remembered(self._setup.cache, ["int8 gate", self.space.fingerprint], measure))
+        cosine = float(
+            remembered(self._setup.cache, [f"{info.precision} gate", info.name, self.space.fingerprint], measure)
+        )
         if self._exact is not None:  # it took the gate's measure and is seldom needed again
             self._exact.close()
             self._exact = None
-        gate.judge(cosine, self._checkpoint.folder.name)
+        gate.judge(cosine, info.precision, self._checkpoint.folder.name)
 
     def warmup(self) -> None:
         """Run once, so that the first real call is as fast as the others."""

@@ -39,7 +39,7 @@ def test_show(efive, stored, bert, encoder, by):
     assert (facts["kind"], facts["layers"], facts["dimension"], facts["max_tokens"]) == ("bert", 3, 64, 512)
     assert (facts["query_prefix"], facts["passage_prefix"]) == ("query: ", "passage: ")
     assert facts["spaces"]["fp32"] == encoder.space.fingerprint
-    assert len(set(facts["spaces"].values())) == 4
+    assert len(set(facts["spaces"].values())) == 5
     result = efive("models", "show", given)
     assert "query_prefix     'query: '" in result.out
     assert f"space at fp32    {encoder.space.fingerprint}" in result.out

@@ -21,11 +21,11 @@ from efive import Encoder
 from efive.errors import EngineError
 import openvino
 assert "BF16" not in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-exact = Encoder.load(sys.argv[1], precision="fp32").embed_queries(sys.argv[2:]).vectors
-int8 = Encoder.load(sys.argv[1], precision="int8").embed_queries(sys.argv[2:]).vectors
+exact = Encoder.load(sys.argv[1], engine="openvino", precision="fp32").embed_queries(sys.argv[2:]).vectors
+int8 = Encoder.load(sys.argv[1], engine="openvino", precision="int8").embed_queries(sys.argv[2:]).vectors
 assert (exact * int8).sum(axis=1).min() >= 0.99
 try:
-    Encoder.load(sys.argv[1], precision="bf16")
+    Encoder.load(sys.argv[1], engine="openvino", precision="bf16")
 except EngineError as error:
     assert "bf16" in str(error)
 else:
@@ -42,7 +42,7 @@ def test_a_processor_without_avx512_and_amx(bert):
     )
     assert run.returncode == 0, run.stderr.decode()
     old = np.frombuffer(run.stdout, dtype=np.float32).reshape(20, 64)
-    new = Encoder.load(bert, precision="fp32").embed_queries(tiny.TEXTS[:20]).vectors
+    new = Encoder.load(bert, engine="openvino", precision="fp32").embed_queries(tiny.TEXTS[:20]).vectors
     assert np.abs(old - new).max() <= 1e-5
 
 

@@ -11,7 +11,8 @@ import torch.nn.functional as F  # noqa: N812
 
 from efive.models import checkpoint as checkpoints
 from efive.models import network as networks
-from efive.models.network import Layout, pool
+from efive.models.attention import Layout
+from efive.models.network import pool
 from efive.training.gradients import Gradients, Passing
 from efive.training.losses import Batch, Contrast, contrastive
 

@@ -9,7 +9,7 @@ import torch
 from efive import Encoder
 from efive.models import checkpoint as checkpoints
 from efive.models import network as networks
-from efive.models.network import Layout
+from efive.models.attention import Layout
 from efive.training import lora
 from efive.training.runs import read_log
 from efive.training.settings import Lora, parse

@@ -36,6 +36,7 @@ def command(as_json: bool, **engine: Any) -> None:  # noqa: ANN401, FBT001
         "processors_to_use": hardware.cpus,
         "instruction_sets": list(hardware.instruction_sets),
         "variant": variant(hardware.instruction_sets),
+        "native_engine": _native_engine(),
     }
     failure: EfiveError | None = None
     try:
@@ -51,13 +52,28 @@ def command(as_json: bool, **engine: Any) -> None:  # noqa: ANN401, FBT001
         raise failure  # what was asked for does not work
 
 
+def _native_engine() -> str:
+    """Say with which instructions the native engine runs here, or why it does not."""
+    from efive.engines.base import Precision
+    from efive.engines.native_import import instruction_sets, obstacle
+
+    missing = obstacle()
+    return f"no: {missing}" if missing else f"yes, with {instruction_sets(Precision.INT8)[0]}"
+
+
 def _choice(hardware: "Hardware", options: dict[str, Any]) -> dict[str, Any]:
     """Say what would run an encoder here, without one."""
     from efive.engines.select import choose
-    from efive.models.architecture import Kind
+    from efive.models.family import FAMILY
 
     try:
-        choice = choose(Kind.BERT, hardware, options["engine"], options["precision"], options["device"])
+        choice = choose(
+            FAMILY["multilingual-e5-small"].architecture,
+            hardware,
+            options["engine"],
+            options["precision"],
+            options["device"],
+        )
     except EfiveError:
         return {}  # the same error that kept the model from loading, or one that it would meet next
     return {"engine": choice.engine, "precision": str(choice.precision), "device": choice.device} | {

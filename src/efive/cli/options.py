@@ -21,14 +21,19 @@ F = TypeVar("F", bound=Callable[..., Any])
 _TASK_HELP = "Instruct models: what queries ask for, as a registry name or a sentence."
 _BEFORE_TASK = (
     click.option("--model", "-m", help="A stored model's name or a folder.  [default: the bundled model]"),
-    click.option("--engine", type=click.Choice(["auto", "openvino", "torch"]), default="auto", show_default=True),
     click.option(
-        "--precision",
-        type=click.Choice(["auto", "fp32", "bf16", "fp16", "int8"]),
+        "--engine",
+        type=click.Choice(["auto", "openvino", "torch", "torch-compiled", "native"]),
         default="auto",
         show_default=True,
     ),
-    click.option("--device", help="cpu, cuda, cuda:1, mps.  [default: the best that is there]"),
+    click.option(
+        "--precision",
+        type=click.Choice(["auto", "fp32", "bf16", "fp16", "int8", "fp8"]),
+        default="auto",
+        show_default=True,
+    ),
+    click.option("--device", help="cpu, cuda (all), cuda:1, mps.  [default: the best that is there]"),
 )
 _AFTER_TASK = (
     click.option("--max-tokens", type=click.IntRange(min=8), help="Input limit in tokens.  [default: the model's own]"),

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 @click.option("--precision", default="auto", show_default=True, help="As `efive embed` has it.")
 @click.option("--tls-certificate", type=click.Path(path_type=Path), help="PEM file; with --tls-key, speaks HTTPS.")
 @click.option("--tls-key", type=click.Path(path_type=Path), help="PEM file of the certificate's private key.")
+@click.option("--traces", help="Send OpenTelemetry traces to this OTLP address, http://…/v1/traces.")
 @click.option("--without-keys", is_flag=True, help="Let everybody in who reaches an address that is not local.")
 def command(  # noqa: PLR0913, PLR0917 - options, each by its name
     host: str,
@@ -37,6 +38,7 @@ def command(  # noqa: PLR0913, PLR0917 - options, each by its name
     precision: str,
     tls_certificate: Path | None,
     tls_key: Path | None,
+    traces: str | None,
     without_keys: bool,  # noqa: FBT001
 ) -> None:
     """Serve models over HTTP, to the clients that people already have.
@@ -51,7 +53,11 @@ def command(  # noqa: PLR0913, PLR0917 - options, each by its name
 
     settings = tuple(_settings(each, allocations, threads, precision) for each in models)
     listen = Listen(host, port, tls_certificate, tls_key, without_keys)
-    run(Options(store().home, settings), listen, lambda url: click.echo(f"efive: {url} (docs: {url}/docs)", err=True))
+    run(
+        Options(store().home, settings, traces=traces),
+        listen,
+        lambda url: click.echo(f"efive: {url} (docs: {url}/docs)", err=True),
+    )
 
 
 def _settings(given: str, allocations: int, threads: int | None, precision: str) -> "Settings":

@@ -146,13 +146,17 @@ class Allocation:
         _hang_up(self._socket)
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(patience)
-        self._end()
+        self._end_and_wait()
 
     def kill(self) -> None:
         """End the process whatever it does."""
         self._closing = True
         self._process.kill()
+        self._end_and_wait()
+
+    def _end_and_wait(self) -> None:
         self._end()
+        self._process.wait()  # where another thread has begun to end it, the line above did nothing
 
 
 def _end(process: "subprocess.Popen[bytes]", connection: socket.socket) -> None:

@@ -15,6 +15,7 @@ from efive.engines.base import Engine, Precision
 from efive.engines.hardware import detect
 from efive.errors import EfiveError
 from efive.models import checkpoint
+from efive.models.store import ModelStore
 
 _LAST = 60
 """Seconds that a process may live behind its last batch."""
@@ -44,7 +45,9 @@ def start(wanted: Start) -> Engine:
         os.nice(wanted.nice)
     choice = select.Choice(wanted.engine, Precision(wanted.precision), wanted.device, wanted.reason)
     model = checkpoint.read(Path(wanted.folder)).with_max_tokens(wanted.max_tokens)
-    engine = select.start(model, choice, detect(), wanted.threads)
+    engine = select.start(
+        model, choice, detect(), wanted.threads, threads_per_batch=wanted.threads, cache=ModelStore().cache
+    )
     engine.warmup()
     return engine
 

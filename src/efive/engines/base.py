@@ -17,6 +17,7 @@ class Precision(StrEnum):
     BF16 = "bf16"
     FP16 = "fp16"
     INT8 = "int8"
+    FP8 = "fp8"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +35,11 @@ class EngineInfo:
     """What an engine is and how it likes to be fed."""
 
     name: str
-    """`openvino` or `torch`."""
+    """`openvino`, `torch` or `native`."""
     precision: Precision
     """The number format of its matrix products."""
     device: str
-    """`cpu`, `cuda:0`, `mps`."""
+    """`cpu`, `cuda:0`, `mps`; several with commas between them."""
     dimension: int
     """Components of a vector."""
     token_budget: int

@@ -34,8 +34,8 @@ class OpenVinoEngine:
             raise EngineError(
                 "the openvino engine has no Mistral kind; use engine='torch' (pip install 'efive[torch]')"
             )
-        if precision is Precision.FP16:
-            raise EngineError("the openvino engine has fp32, bf16 and int8; fp16 is the torch engine's")
+        if precision in {Precision.FP16, Precision.FP8}:
+            raise EngineError(f"the openvino engine has fp32, bf16 and int8; {precision} is the torch engine's")
         core = ov.Core()
         native = hardware.native_bf16 and "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
         if precision is Precision.BF16 and not native:

@@ -24,7 +24,7 @@ from efive.evaluation.tasks import Retrieval, Task, kind_of
 
 __all__ = ["Settings", "evaluate"]
 
-_ENGINES = {"openvino": "openvino", "torch": "torch"}
+_ENGINES = {"openvino": ("openvino",), "torch": ("torch",), "native": ()}
 _PACKAGES = (
     "numpy",
     "tokenizers",
@@ -165,7 +165,7 @@ def _machine() -> dict[str, Any]:
 
 def _versions(encoder: Encoder) -> dict[str, str]:
     found = {"efive": __version__, "python": platform.python_version()}
-    for package in (_ENGINES[encoder.engine_info.name], *_PACKAGES):
+    for package in (*_ENGINES[encoder.engine_info.name], *_PACKAGES):
         try:
             found[package] = metadata.version(package)
         except metadata.PackageNotFoundError:

@@ -1,11 +1,10 @@
 """The encoders in torch, padding-free: tokens of all inputs lie in one row, only attention sees boundaries.
 
 Parameter names are transformers' own, so a state dict is a checkpoint. Shapes: T tokens in all, n inputs,
-L the longest input, H heads, D components of a head.
+H heads, D components of a head.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import cast
 
 import numpy as np
@@ -15,89 +14,7 @@ from torch import Tensor, nn
 
 from efive.models import tensors as stored
 from efive.models.architecture import Architecture, Kind
-
-_varlen: Callable[..., Tensor] | None
-try:  # torch >= 2.10: attention over runs of different length without padding, CUDA only
-    from torch.nn.attention.varlen import varlen_attn
-
-    _varlen = cast("Callable[..., Tensor]", varlen_attn)
-except ImportError:
-    _varlen = None
-
-
-@dataclass(frozen=True)
-class Layout:
-    """Where each input lies in the row of tokens."""
-
-    lengths: Tensor
-    """(n,) int64"""
-    longest: int
-    real: Tensor
-    """(n, L) bool: true on real tokens."""
-    places: Tensor
-    """(T,) int64: where each token lies in the padded grid, counted row by row."""
-
-    @classmethod
-    def of(cls, lengths: Tensor) -> "Layout":
-        """Describe inputs of these lengths, (n,) int64, laid one after the other."""
-        longest = int(lengths.max())
-        real = torch.arange(longest, device=lengths.device) < lengths[:, None]
-        return cls(lengths, longest, real, real.flatten().nonzero().squeeze(1))
-
-    def positions(self) -> Tensor:
-        """Index of each token within its input, (T,)."""
-        return self.places % self.longest
-
-    def pad(self, rows: Tensor) -> Tensor:
-        """(T, ...) to (n, L, ...), zeros on padding."""
-        grid = rows.new_zeros((self.real.numel(), *rows.shape[1:]))
-        return grid.index_copy(0, self.places, rows).view(*self.real.shape, *rows.shape[1:])
-
-    def flat(self, padded: Tensor) -> Tensor:
-        """(n, L, ...) to (T, ...): the real tokens."""
-        return padded.flatten(0, 1).index_select(0, self.places)
-
-
-def packs(device: str, dtype: torch.dtype, kind: Kind) -> bool:
-    """Return whether attention needs no padding here; the linear layers never do."""
-    return _varlen is not None and device == "cuda" and dtype != torch.float32 and kind is not Kind.MISTRAL
-
-
-def attend(query: Tensor, key: Tensor, value: Tensor, layout: Layout, window: int | None = None) -> Tensor:
-    """Softmax attention within each input: (T, H, D) each, returns (T, H, D).
-
-    `window` makes it causal over that many tokens back (Mistral); None attends both ways.
-    """
-    if _varlen is not None and query.is_cuda and query.dtype != torch.float32 and window is None:
-        ends = F.pad(layout.lengths.cumsum(0), (1, 0)).to(torch.int32)
-        return _varlen(query, key, value, ends, ends, layout.longest, layout.longest)
-    mask = layout.real[:, None, None, :]
-    if window is not None:
-        back = torch.arange(layout.longest, device=query.device)
-        distance = back[:, None] - back[None, :]
-        mask = mask & ((distance >= 0) & (distance < window))
-    q, k, v = (layout.pad(rows).transpose(1, 2) for rows in (query, key, value))
-    if torch.is_grad_enabled() and not q.is_cuda:
-        context = _written_out(q, k, v, mask)
-    else:
-        context = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
-    return layout.flat(context.transpose(1, 2))
-
-
-def _written_out(q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
-    """Attention for training on a CPU, where the backward of torch's fused one is slow (dev/LOG.md).
-
-    (n, H, L, D) each, and `mask` (n, 1, 1 or L, L), true where a token may be seen.
-    """
-    n, heads, longest, width = q.shape
-    # Half of the lowest number: with a score added it is still one, and a padded row without any key is no NaN.
-    hidden = torch.zeros(mask.shape, dtype=q.dtype).masked_fill(~mask, torch.finfo(q.dtype).min / 2)
-    hidden = hidden.expand(n, heads, -1, longest).flatten(0, 1)
-    scores = torch.baddbmm(hidden, q.flatten(0, 1) * width**-0.5, k.flatten(0, 1).transpose(1, 2))
-    # Autocast would copy the scores to float32 and the weights back; softmax adds up in float32 either way.
-    with torch.autocast("cpu", enabled=False):
-        weights = scores.softmax(-1)
-    return torch.bmm(weights, v.flatten(0, 1)).view(n, heads, longest, width)
+from efive.models.attention import Layout, attend
 
 
 class BertEmbeddings(nn.Module):
@@ -113,7 +30,7 @@ class BertEmbeddings(nn.Module):
 
     def forward(self, ids: Tensor, layout: Layout) -> Tensor:
         """(T,) to (T, hidden)."""
-        rows = self.word_embeddings(ids) + self.position_embeddings(layout.positions() + self.first_position)
+        rows = self.word_embeddings(ids) + self.position_embeddings(layout.positions + self.first_position)
         return cast("Tensor", self.LayerNorm(rows + self.token_type_embeddings.weight[0]))
 
 
@@ -187,7 +104,7 @@ class _RmsNorm(nn.Module):
         return self.weight * scaled.to(self.weight.dtype)
 
 
-def _rotate(x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
+def rotate(x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
     """Rotary positions (arXiv 2104.09864) on (T, H, D); halves, not pairs, as Llama-type checkpoints store them."""
     half = x.shape[-1] // 2
     turned = torch.cat([-x[..., half:], x[..., :half]], dim=-1)
@@ -198,7 +115,7 @@ class _MistralAttention(nn.Module):
     def __init__(self, a: Architecture) -> None:
         super().__init__()
         kv_heads = a.kv_heads or a.heads
-        self.head_dim, self.group, self.window = a.head_dim, a.heads // kv_heads, a.sliding_window
+        self.head_dim, self.window = a.head_dim, a.sliding_window
         self.q_proj = nn.Linear(a.hidden, a.hidden, bias=False)
         self.k_proj = nn.Linear(a.hidden, kv_heads * a.head_dim, bias=False)
         self.v_proj = nn.Linear(a.hidden, kv_heads * a.head_dim, bias=False)
@@ -206,8 +123,7 @@ class _MistralAttention(nn.Module):
 
     def forward(self, x: Tensor, layout: Layout, rotary: tuple[Tensor, Tensor]) -> Tensor:
         query, key, value = (p(x).unflatten(-1, (-1, self.head_dim)) for p in (self.q_proj, self.k_proj, self.v_proj))
-        query, key = _rotate(query, *rotary), _rotate(key, *rotary)
-        key, value = (rows.repeat_interleave(self.group, dim=1) for rows in (key, value))
+        query, key = rotate(query, *rotary), rotate(key, *rotary)
         return cast("Tensor", self.o_proj(attend(query, key, value, layout, self.window).flatten(-2)))
 
 
@@ -227,8 +143,8 @@ class MistralLayer(nn.Module):
 
     def __init__(self, a: Architecture) -> None:
         super().__init__()
-        self.self_attn = _MistralAttention(a)
-        self.mlp = _MistralMlp(a)
+        self.self_attn: nn.Module = _MistralAttention(a)
+        self.mlp: nn.Module = _MistralMlp(a)
         self.input_layernorm = _RmsNorm(a)
         self.post_attention_layernorm = _RmsNorm(a)
 
@@ -253,7 +169,7 @@ class MistralEncoder(nn.Module):
         # The sum that runs through all layers stays in float32: in bfloat16 every addition rounds it.
         x = self.embed_tokens(ids).float()
         exponents = torch.arange(0, self.shape.head_dim, 2, device=ids.device) / self.shape.head_dim
-        angles = layout.positions()[:, None] * self.shape.rope_theta ** -exponents.float()
+        angles = layout.positions[:, None] * self.shape.rope_theta ** -exponents.float()
         angles = torch.cat([angles, angles], dim=-1)[:, None, :]
         dtype = self.embed_tokens.weight.dtype
         rotary = (angles.cos().to(dtype), angles.sin().to(dtype))
@@ -265,10 +181,16 @@ class MistralEncoder(nn.Module):
 def pool(hidden: Tensor, layout: Layout, pooling: str) -> Tensor:
     """Pool last hidden states (T, hidden) to (n, hidden) in float32: the mean, or each input's last token."""
     if pooling == "last":
-        return hidden[layout.lengths.cumsum(0) - 1].float()
-    rows = torch.arange(len(layout.lengths), device=hidden.device).repeat_interleave(layout.lengths)
+        return hidden[layout.ends[1:] - 1].float()
+    if hidden.is_cuda and not torch.is_grad_enabled():  # its atomic additions would sum in another order each time
+        return mean_in_order(hidden, layout)
     sums = torch.zeros(len(layout.lengths), hidden.shape[-1], device=hidden.device)
-    return sums.index_add(0, rows, hidden.float()) / layout.lengths[:, None]
+    return sums.index_add(0, layout.owners, hidden.float()) / layout.lengths[:, None]
+
+
+def mean_in_order(hidden: Tensor, layout: Layout) -> Tensor:
+    """Mean of each input's rows (T, hidden), (n, hidden) in float32: without gradient, the same each time on a GPU."""
+    return torch.segment_reduce(hidden.float(), "mean", offsets=layout.ends, axis=0, unsafe=True)
 
 
 Network = BertEncoder | MistralEncoder
@@ -294,6 +216,11 @@ def load(
     }
     network.load_state_dict(state, assign=True)
     return network
+
+
+def layers(network: Network) -> nn.ModuleList:
+    """Return the layers, first to last."""
+    return network.layers if isinstance(network, MistralEncoder) else cast("nn.ModuleList", network.encoder["layer"])
 
 
 def token_table(network: Network) -> nn.Embedding:

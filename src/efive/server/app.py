@@ -9,6 +9,7 @@ from pathlib import Path
 
 import filelock
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Mount, Route
@@ -38,6 +39,8 @@ class Options:
     deployments: Sequence[Settings] = ()
     """To be started, beside those that the state remembers."""
     limits: Limits = field(default_factory=Limits)
+    traces: str | None = None
+    """Where OpenTelemetry's traces go: a collector's address for OTLP over HTTP. None makes none."""
 
 
 def build(options: Options) -> Starlette:
@@ -67,7 +70,12 @@ def build(options: Options) -> Starlette:
         *(Mount(path, door) for path, door in doors.items()),
         *native.routes(),
     ]
-    return make_door(routes, native.problem, lifespan=lifespan, middleware=guards.stack(options.limits, doors))
+    middleware = guards.stack(options.limits, doors)
+    if options.traces:
+        from efive.server import tracing  # noqa: PLC0415 - an extra
+
+        middleware.append(Middleware(tracing.Tracing, tracing.to_collector(options.traces)))
+    return make_door(routes, native.problem, lifespan=lifespan, middleware=middleware)
 
 
 @contextlib.asynccontextmanager

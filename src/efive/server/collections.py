@@ -13,6 +13,8 @@ from efive.search.collection import Collection
 from efive.search.folder import Folder, settings_of
 
 _THREADS = 16
+_LONGEST = 200
+"""Bytes of a name: file systems take 255."""
 Result = TypeVar("Result")
 
 
@@ -39,6 +41,8 @@ class Collections:
         """
         if not name or name.startswith(".") or "/" in name or "\\" in name or "\0" in name:
             raise InputError(f"{name!r} cannot be a collection's name: no slashes, no leading dot")
+        if len(name.encode()) > _LONGEST:
+            raise InputError(f"a collection's name can have {_LONGEST} bytes; this one has {len(name.encode())}")
         return self._folder / name
 
     def deployment_of(self, name: str) -> Deployment:

@@ -14,6 +14,7 @@ from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from efive.server.http import BodyTooLargeError
 from efive.server.service import Limits
 
 log = logging.getLogger("efive.access")
@@ -78,13 +79,14 @@ class Paths:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on."""
         if scope["type"] == "http":
-            path = _SLASHES.sub("/", scope["path"])
+            # Routes end at the end of a line. No name has one, so what it is read as does not matter.
+            path = _SLASHES.sub("/", scope["path"]).replace("\n", "\ufffd")
             scope = {**scope, "path": f"{path}/" if path in self._mounts else path}
         await self._app(scope, receive, send)
 
 
 class SizeLimit:
-    """Refuses bodies that are too large, whether they say so or not."""
+    """Refuses bodies that are too large, whether they say so or not: the door that reads one gets BodyTooLargeError."""
 
     def __init__(self, app: ASGIApp, most: int) -> None:
         self._app = app
@@ -95,52 +97,40 @@ class SizeLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        if not self._fits(Headers(scope=scope).get("content-length", "0")):
-            await self._refuse(receive, send)
-            return
-        size, begun = 0, False
+        size = 0 if self._fits(Headers(scope=scope).get("content-length", "0")) else self._most + 1
 
         async def receiving() -> Message:
             nonlocal size
-            message = await receive()
-            size += len(message.get("body", b""))
+            if size <= self._most:
+                message = await receive()
+                size += len(message.get("body", b""))
             if size > self._most:
-                raise _TooLargeError
+                raise BodyTooLargeError(self._most)
             return message
 
         async def sending(message: Message) -> None:
-            nonlocal begun
-            if begun or size <= self._most:  # else a door reports what it knows nothing of
-                begun = True
+            if size <= self._most:
                 await send(message)
+            elif message["type"] == "http.response.start":
+                MutableHeaders(scope=message)["connection"] = "close"
+                await send(message)
+            else:
+                await send({**message, "more_body": True})
+                await _drain(receive)
+                await send({"type": "http.response.body", "body": b""})
 
-        with contextlib.suppress(_TooLargeError):
-            await self._app(scope, receiving, sending)
-        if size > self._most and not begun:
-            await self._refuse(receive, send)
+        await self._app(scope, receiving, sending)
 
     def _fits(self, said: str) -> bool:
         return said.isdecimal() and len(said) < 20 and int(said) <= self._most
 
-    async def _refuse(self, receive: Receive, send: Send) -> None:
-        """Answer at once, then let the client send on for a while: most read an answer only when they have sent all."""
-        text = f'{{"error":"the body has more than {self._most} bytes, the most this server takes; send less at once"}}'
-        headers = [
-            (b"content-type", b"application/json"),
-            (b"content-length", str(len(text)).encode()),
-            (b"connection", b"close"),
-        ]
-        await send({"type": "http.response.start", "status": 413, "headers": headers})
-        await send({"type": "http.response.body", "body": text.encode(), "more_body": True})
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_LINGER):
-                while (await receive()).get("more_body", False):
-                    pass
-        await send({"type": "http.response.body", "body": b""})
 
-
-class _TooLargeError(Exception):
-    """A body went on beyond the limit."""
+async def _drain(receive: Receive) -> None:
+    """Let a client send on for a while behind its answer: most read one only when they have sent all."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_LINGER):
+            while (await receive()).get("more_body", False):
+                pass
 
 
 class Disconnects:

@@ -50,6 +50,15 @@ class BodyError(InputError):
         self.where = where
 
 
+class BodyTooLargeError(EfiveError):
+    """A body has more than `most` bytes."""
+
+    code = "too_large"
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"the body has more than {most} bytes, the most this server takes; send less at once")
+
+
 class NoRouteError(EfiveError):
     """Nothing answers under this method and path; `status` is 404 or 405."""
 
@@ -63,6 +72,7 @@ class NoRouteError(EfiveError):
 # Where a door's protocol does not say otherwise.
 _STATUS: list[tuple[type[Exception], int]] = [
     (InputError, 400),
+    (BodyTooLargeError, 413),
     (ModelNotFoundError, 404),
     (CollectionNotFoundError, 404),
     (UnauthenticatedError, 401),
@@ -171,7 +181,8 @@ async def read(request: Request) -> bytes:
     """Return the body, unpacked if it is gzipped.
 
     Raises:
-        InputError: if it cannot be unpacked, or is larger than the server takes.
+        InputError: if it cannot be unpacked.
+        BodyTooLargeError: if it is larger than the server takes, as it comes or unpacked.
     """
     body = await request.body()
     encoding = request.headers.get("content-encoding", "identity").lower()
@@ -186,7 +197,7 @@ async def read(request: Request) -> bytes:
     except (zlib.error, gzip.BadGzipFile) as error:
         raise InputError(f"the body says that it is gzip and cannot be unpacked: {error}") from None
     if len(unpacked) > most:
-        raise InputError(f"the body has more than {most} bytes when it is unpacked; send less at once")
+        raise BodyTooLargeError(most)
     return unpacked
 
 

@@ -211,12 +211,12 @@ def from_ids(encoder: Encoder, inputs: Sequence[Input], overflow: Overflow) -> P
 def _ids(given: Sequence[int], index: int, vocabulary: int) -> TokenIds:
     if not given:
         raise InputError(f"input {index} is an empty list of token ids", index=index)
-    ids = np.asarray(given, dtype=np.int64)
-    if ids.min() < 0 or ids.max() >= vocabulary:
-        wrong = int(ids.min() if ids.min() < 0 else ids.max())
+    least, most = min(given), max(given)
+    if least < 0 or most >= vocabulary:
+        wrong = least if least < 0 else most
         raise InputError(
             f"input {index} has the token id {wrong}, and the model's vocabulary ends at {vocabulary - 1}: these are "
             "another tokenizer's ids. Send the text itself (in LangChain: check_embedding_ctx_length=False)",
             index=index,
         )
-    return ids.astype(np.int32)
+    return np.asarray(given, dtype=np.int32)

@@ -21,7 +21,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - torch's customary name
 from torch import Tensor
 
-from efive.models.network import Layout, Network, pool, token_table
+from efive.models.attention import Layout
+from efive.models.network import Network, pool, token_table
 from efive.text.batching import plan
 from efive.text.tokenizer import TokenIds
 from efive.training.processes import Processes

@@ -24,6 +24,7 @@ from efive.inputs import Overflow, Role
 from efive.server.access import Scope
 from efive.server.http import (
     BodyError,
+    BodyTooLargeError,
     NoRouteError,
     answer,
     caller_of,
@@ -62,6 +63,7 @@ _WORDS: list[tuple[type[EfiveError], str, str | None]] = [
     (ModelNotFoundError, "invalid_request_error", "model_not_found"),
     (TooLongError, "invalid_request_error", "context_length_exceeded"),
     (InputError, "invalid_request_error", None),
+    (BodyTooLargeError, "invalid_request_error", "too_large"),
     (NoRouteError, "invalid_request_error", None),
     (UnauthenticatedError, "invalid_request_error", "invalid_api_key"),
     (ForbiddenError, "invalid_request_error", "insufficient_permissions"),

@@ -27,6 +27,7 @@ from efive.inputs import Overflow, Role
 from efive.server.access import Scope
 from efive.server.http import (
     BodyError,
+    BodyTooLargeError,
     NoRouteError,
     answer,
     caller_of,
@@ -100,6 +101,7 @@ class OpenAi(msgspec.Struct):
 
 _WORDS: list[tuple[type[EfiveError], int | None, str]] = [
     (TooLongError, 422, "Validation"),
+    (BodyTooLargeError, 413, "Validation"),
     (RateLimitError, 429, "Overloaded"),
     (OverloadedError, 429, "Overloaded"),
     (NotReadyError, 503, "Unhealthy"),

@@ -12,14 +12,16 @@ from efive.server.access import Key, Scope
 from efive.server.http import answer, parse, service_of
 from efive.server.openapi import Operation
 
+Rate = Annotated[int, Meta(ge=1, le=10**12)]
+
 
 class Create(msgspec.Struct, forbid_unknown_fields=True):
     """A key to make."""
 
     name: Annotated[str, Meta(min_length=1, max_length=100)]
     scopes: Annotated[list[Scope], Meta(min_length=1)]
-    requests_per_minute: Annotated[int, Meta(ge=1)] | None = None
-    tokens_per_minute: Annotated[int, Meta(ge=1)] | None = None
+    requests_per_minute: Rate | None = None
+    tokens_per_minute: Rate | None = None
 
 
 class Shown(msgspec.Struct):

@@ -115,7 +115,7 @@ def plain(body: Create) -> Index:
     """
     dimension, metric = body.dimension, body.metric
     place = (body.spec or {}).get("serverless", {})
-    if body.spec is not None and "serverless" not in body.spec:
+    if (body.spec is not None and "serverless" not in body.spec) or not isinstance(place, dict):
         raise BodyError("there are serverless indexes only; give spec.serverless with cloud and region", "$.spec")
     if body.schema is not None:
         found = _convert(_field_of(body.schema, "dense_vector")[1], Dense)
