@@ -3,6 +3,7 @@
 import hashlib
 import json
 from dataclasses import asdict, dataclass, fields
+from functools import lru_cache
 from typing import Any, Self
 
 SPACE_VERSION = 1
@@ -47,8 +48,7 @@ class Space:
     @property
     def fingerprint(self) -> str:
         """A short, stable name: `e5-` and 16 hexadecimal digits."""
-        canonical = json.dumps(asdict(self), sort_keys=True, ensure_ascii=True, separators=(",", ":"))
-        return "e5-" + hashlib.sha256(canonical.encode()).hexdigest()[:16]
+        return _fingerprint(self)
 
     def difference(self, other: Self) -> str | None:
         """Return one sentence that says what differs from `other`, or None if nothing does."""
@@ -72,6 +72,12 @@ class Space:
         """Rebuild a space from `to_dict`."""
         names = {f.name for f in fields(cls)}
         return cls(**{key: value for key, value in values.items() if key in names})
+
+
+@lru_cache
+def _fingerprint(space: Space) -> str:
+    canonical = json.dumps(asdict(space), sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+    return "e5-" + hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
 
 def _shown(value: object) -> str:
