@@ -109,6 +109,40 @@ def test_what_cannot_be_a_key_is_refused(state):
     assert len(keys.all()) == len(Access(state).all()) == 1
 
 
+def test_a_key_replaces_those_of_its_name_once_it_is_kept(state):
+    keys = Access(state)
+    for _ in range(2):
+        first, secret = keys.create("app", ["manage"], secret="a-configured-key-1", replace=True)
+    keys.create("other", ["embed"], secret="a-configured-key-2")
+    for bad in ({"secret": "short"}, {"secret": "a-configured-key-2"}, {"scopes": ["all"]}):
+        with pytest.raises(InputError):
+            keys.create("app", **{"scopes": ["manage"], "replace": True, **bad})
+    assert {each.id for each in Access(state).all()} == {each.id for each in keys.all()} >= {first.id}
+    assert Access(state).admit(bearer(secret), Scope.MANAGE).key == first.id
+    keys.create("app", ["manage"], secret="a-configured-key-3", replace=True)
+    assert [each.name for each in Access(state).all()] == ["other", "app"]
+
+
+@pytest.mark.parametrize(
+    ("origin", "refused"),
+    [
+        ("http://evil.example", True),
+        ("http://127.0.0.1:3000", True),
+        ("null", True),
+        ("http://127.0.0.1:8080", False),
+        ("HTTP://127.0.0.1:8080", False),
+        ("app://notes", False),
+    ],
+)
+def test_pages_of_other_sites_may_not_use_a_server_without_keys(state, origin, refused):
+    keys = Access(state)
+    headers = {"origin": origin, "host": "127.0.0.1:8080"}
+    with pytest.raises(ForbiddenError, match="efive keys create") if refused else contextlib.nullcontext():
+        keys.admit(headers, Scope.EMBED)
+    _, secret = keys.create("page", ["embed"])
+    assert keys.admit(headers | bearer(secret), Scope.EMBED).key
+
+
 def test_only_hashes_are_kept_and_revoking_the_last_key_opens_nothing(state, tmp_path):
     keys = Access(state)
     key, secret = keys.create("first", ["manage"])
@@ -150,7 +184,17 @@ def test_a_server_with_keys(tmp_path, bert, caplog):
         refused = httpx.post(url, json=body, headers=bearer(embed))
         assert refused.status_code == 429
         assert int(refused.headers["retry-after"]) > 60
+        for path in ("/health/live", "/health/ready", "/metrics", "/tei/health", "/tei/metrics", "/openapi.json"):
+            assert httpx.get(server.url + path).status_code == 200
+        for path in ("/collections", "/keys", "/deployments/tiny", "/tei/info", "/openai/v1/models"):
+            assert httpx.get(server.url + path).status_code == 401
         assert httpx.post(url, json=body, headers=bearer(manage)).status_code == 200
+        _, once = server.service.access.create("once", ["manage"], tokens_per_minute=1)
+        adding = f"{server.url}/collections/mine/documents"
+        assert httpx.post(adding, json={"id": "a", "text": "b"}, headers=bearer(once)).status_code == 200
+        for path, content in (("documents", {"id": "c", "text": "d"}), ("search", {"text": "b"})):
+            used_up = httpx.post(f"{server.url}/collections/mine/{path}", json=content, headers=bearer(once))
+            assert (used_up.status_code, used_up.json()["code"]) == (429, "rate_limited")
         seen = httpx.get(f"{server.url}/metrics").text
         assert 'efive_errors_total{door="openai",error="rate_limited",model="tiny"} 1.0' in seen
     for secret in (manage, embed):

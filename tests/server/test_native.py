@@ -1,11 +1,19 @@
 """Our own routes, by their wire form."""
 
+import gzip
 import json
+import socket
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import numpy as np
 import pytest
+from served import serving
+
+from efive.deployments.settings import Settings
+from efive.server.app import Options
+from efive.server.service import Limits
 
 
 def test_vectors_usage_and_spans(http, nano):
@@ -39,6 +47,7 @@ def test_similarity_of_queries_and_passages(http, nano):
         ("/deployments", {"name": "e5", "model": "bundled"}, 409, "deployment", "ready already"),
         ("/deployments", {"name": "x", "model": "nowhere"}, 404, "model_not_found", "nowhere"),
         ("/collections/none/search", {"text": "a"}, 404, "collection_not_found", "none"),
+        ("/collections/none/search", {"text": "a" * 20_001}, 400, "invalid_input", "20000"),
         ("/collections/..%2Fx/search", {"text": "a"}, 404, "no_route", "not here"),
     ],
 )
@@ -97,6 +106,92 @@ def test_a_collection_s_life(http, server, nano):
     assert "line 2" in wrong.json()["error"]
     assert http.delete("/collections/life").status_code == 204
     assert not (server.home / "collections" / "life").exists()
+
+
+def lines(*ids: str) -> bytes:
+    return b"".join(json.dumps({"id": id_, "text": f"text {id_}"}).encode() + b"\n" for id_ in ids)
+
+
+def test_all_of_a_packed_body_is_read_or_nothing(http):
+    url, headers = "/collections/packed/documents", {"content-encoding": "gzip"}
+    members = gzip.compress(lines("a", "b")) + gzip.compress(lines("c"))
+    assert http.post(url, content=members, headers=headers).json()["new"] == 3
+    for torn in (members[:-8], members[:-30], members + b"x"):
+        refused = http.post(url, content=torn, headers=headers)
+        assert (refused.status_code, "gzip" in refused.json()["error"]) == (400, True)
+    bomb = gzip.compress(bytes(5 << 20)) * 2  # each is less than the server takes
+    assert http.post(url, content=bomb, headers=headers).status_code == 413
+    assert http.get("/collections/packed").json()["documents"] == 3
+
+
+def test_what_a_collection_cannot_do_as_it_is_is_no_fault_of_the_server(http):
+    http.post("/collections/plain/documents", content=lines("a"))
+    refused = http.post("/collections/plain/search", json={"text": "a", "min_confidence": 0.5})
+    assert (refused.status_code, refused.json()["code"]) == (409, "collection")
+
+
+def test_a_collection_follows_the_deployment_of_its_space(http, bert):
+    wanted = {"name": "mover", "model": str(bert), "precision": "fp32", "threads": 1}
+    ask = {"text": "text a", "mode": "dense"}
+
+    def found() -> tuple[int, str]:
+        answer = http.post("/collections/moved/search", json=ask)
+        return answer.status_code, answer.text
+
+    http.post("/deployments", json=wanted)
+    wait_for(http, "mover", "ready")
+    assert http.post("/collections/moved/documents?model=mover", content=lines("a")).json()["new"] == 1
+    http.post("/deployments/mover/stop")
+    assert (found()[0], "mover is stopped" in found()[1]) == (503, True)
+    http.post("/deployments/mover/start")
+    wait_for(http, "mover", "ready")
+    assert found()[0] == 200
+    http.post("/deployments/mover/stop")
+    http.post("/deployments", json=wanted)  # another one in its place
+    wait_for(http, "mover", "ready")
+    assert found()[0] == 200
+    http.delete("/deployments/mover")
+    assert (found()[0], "no model is called" in found()[1]) == (404, True)
+    http.post("/deployments", json=wanted | {"name": "heir"})
+    wait_for(http, "heir", "ready")
+    assert found()[0] == 200
+    assert http.post("/collections/moved/documents", content=lines("b")).json()["new"] == 1
+    assert http.get("/collections/moved").json()["model"] == "heir"
+    http.delete("/deployments/heir")
+
+
+def test_of_two_deployments_of_a_model_the_one_of_the_collection_s_space_embeds(http):
+    http.post("/deployments", json={"name": "coarse", "model": "bundled", "precision": "int8", "threads": 1})
+    wait_for(http, "coarse", "ready")
+    assert http.post("/collections/coarse/documents?model=coarse", content=lines("a")).json()["new"] == 1
+    shown = http.get("/collections/coarse").json()
+    assert (shown["model"], shown["space"]) == ("coarse", http.get("/deployments/coarse").json()["space"])
+    http.delete("/deployments/coarse")
+
+
+def test_those_who_wait_to_write_keep_nobody_from_reading(http, server):
+    url = "/collections/busy/documents"
+    assert http.post(url, content=lines("a")).status_code == 200
+    held = server.service.collections._open["busy"].collection
+    with ThreadPoolExecutor(40) as threads:
+        with held._writing:
+            adding = [threads.submit(http.post, url, content=lines(str(i))) for i in range(40)]
+            time.sleep(0.5)
+            assert http.get("/collections", timeout=20).status_code == 200
+            assert http.post("/collections/busy/search", json={"text": "a"}, timeout=20).status_code == 200
+        assert {each.result().status_code for each in adding} == {200}
+    assert http.get("/collections/busy").json()["documents"] == 41
+
+
+def test_a_body_that_does_not_come_is_not_waited_for(tmp_path, bert):
+    tiny = Settings(name="tiny", model=str(bert), precision="fp32", threads=1)
+    with serving(Options(tmp_path, (tiny,), Limits(seconds=0.5))) as server:
+        address = httpx.URL(server.url)
+        with socket.create_connection((address.host, address.port), timeout=20) as connection:
+            connection.sendall(b"POST /embed HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{")
+            answer = b"".join(iter(lambda: connection.recv(65536), b""))  # it hangs up
+    assert answer.startswith(b"HTTP/1.1 408")
+    assert b"was not there within 0.5 s" in answer
 
 
 def test_the_document_names_every_route(http):

@@ -31,6 +31,11 @@ def test_base64_is_little_endian_float32(http):
     np.testing.assert_array_equal(np.frombuffer(base64.b64decode(packed), "<f4"), np.float32(plain))
 
 
+def test_fields_that_are_null_are_as_if_they_were_not_there(http):
+    nothing = dict.fromkeys(("encoding_format", "dimensions", "user", "input_type", "truncate"))
+    assert embed(http, input="hello", **nothing).json()["data"] == embed(http, input="hello").json()["data"]
+
+
 @pytest.mark.parametrize("asked", [{"model": "e5:query"}, {"input_type": "query"}, {"prompt_name": "query"}])
 def test_a_role_by_name_or_field_is_the_prefix(http, asked):
     written = embed(http, input="query: hello").json()["data"]

@@ -1,9 +1,13 @@
 """TEI's door, by its wire form."""
 
+import httpx
 import numpy as np
 import pytest
+from served import serving
 
+from efive.deployments.settings import Settings
 from efive.errors import TruncationWarning
+from efive.server.app import Options
 
 
 @pytest.mark.parametrize("path", ["/tei", "/tei/", "/tei/embed", "/tei/invocations", "//tei//embed"])
@@ -22,6 +26,13 @@ def test_prompts_are_the_roles(http, nano):
     assert refused.status_code == 422
     assert refused.json()["error_type"] == "Validation"
     assert "Available prompts: query, passage" in refused.json()["error"]
+
+
+def test_a_model_can_be_named_with_a_role(http, nano):
+    answer = http.post("/tei/embed", json={"inputs": "hi", "model": "e5:query"})
+    np.testing.assert_allclose(answer.json(), nano.embed_queries(["hi"]).vectors, atol=1e-5)
+    both = http.post("/tei/embed", json={"inputs": "hi", "model": "e5:query", "prompt_name": "passage"})
+    assert both.headers["x-efive-role"] == "passage"
 
 
 def test_long_texts_are_cut_on_either_side_or_refused(http, nano):
@@ -65,6 +76,9 @@ def test_tokens_and_back(http, nano):
     ids = [each["id"] for each in tokens]
     assert http.post("/tei/decode", json={"ids": ids}).json() == ["hello there"]  # the bundled model reads lower case
     assert http.post("/tei/decode", json={"ids": [10**7]}).status_code == 422
+    for many in (("/tei/tokenize", {"inputs": ["a"] * 33}), ("/tei/decode", {"ids": [[5]] * 33})):
+        refused = http.post(many[0], json=many[1])
+        assert (refused.status_code, "batch size 33" in refused.json()["error"]) == (422, True)
 
 
 @pytest.mark.parametrize(
@@ -89,6 +103,10 @@ def test_errors_have_tei_s_words(http, body, status, word, message):
 def test_its_openai_form_has_flat_errors(http):
     answer = http.post("/tei/v1/embeddings", json={"input": "hello", "model": "whatever"})
     assert answer.json()["model"] == "whatever"
+    short = http.post("/tei/v1/embeddings", json={"input": "hello", "dimensions": 16}).json()["data"][0]["embedding"]
+    assert len(short) == 16
+    assert abs(np.linalg.norm(short) - 1) < 1e-5
+    assert http.post("/tei/v1/embeddings", json={"input": "hello", "encoding_format": "int8"}).status_code == 422
     refused = http.post("/tei/v1/embeddings", json={"input": ["a"] * 33})
     assert refused.json() == {
         "message": "batch size 33 > maximum allowed batch size 32",
@@ -104,3 +122,18 @@ def test_it_says_what_it_is(http):
     for path in ("/tei", "/tei/health", "/tei/ping"):
         assert http.get(path).status_code == 200
     assert b"efive_requests_total" in http.get("/tei/metrics").content
+
+
+def test_its_model_is_always_the_same_one(tmp_path, bert):
+    first, second = (Settings(name=name, model=str(bert), precision="fp32", threads=1) for name in ("zeta", "alpha"))
+    with serving(Options(tmp_path, (first, second))) as server:
+        assert httpx.get(f"{server.url}/tei/info").json()["served_model_name"] == "zeta"
+    with serving(Options(tmp_path)) as server:
+        assert httpx.get(f"{server.url}/tei/info").json()["served_model_name"] == "zeta"
+        assert httpx.post(f"{server.url}/deployments/zeta/stop").status_code == 200
+        refused = httpx.post(f"{server.url}/tei/embed", json={"inputs": "hello"})
+        assert (refused.status_code, refused.json()["error_type"]) == (503, "Unhealthy")
+        assert "zeta, which answers requests that name no model, is stopped" in refused.json()["error"]
+        assert httpx.get(f"{server.url}/tei/health").status_code == 503
+        assert httpx.delete(f"{server.url}/deployments/zeta").status_code == 204
+        assert httpx.get(f"{server.url}/tei/info").json()["served_model_name"] == "alpha"

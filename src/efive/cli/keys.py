@@ -41,12 +41,13 @@ def create(
 
     given = _given(key_file) if key_file else None
     with closing(_state()) as state:
-        access = Access(state)
-        if given is not None:
-            for old in [each for each in access.all() if each.name == name]:
-                access.revoke(old.id)
-        key, secret = access.create(
-            name, scopes, requests_per_minute=requests_per_minute, tokens_per_minute=tokens_per_minute, secret=given
+        key, secret = Access(state).create(
+            name,
+            scopes,
+            requests_per_minute=requests_per_minute,
+            tokens_per_minute=tokens_per_minute,
+            secret=given,
+            replace=given is not None,
         )
     if given is None:
         click.echo(secret)

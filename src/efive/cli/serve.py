@@ -62,13 +62,16 @@ def command(  # noqa: PLR0913, PLR0917 - options, each by its name
 
 def _settings(given: str, allocations: int, threads: int | None, precision: str) -> "Settings":
     from efive.deployments.settings import Settings
+    from efive.models.store import BUNDLED
 
     name, equals, folder = given.partition("=")
     if equals and not (name and folder):
         raise InputError(f"--model {given}: write NAME=FOLDER, or a stored model's name")
     if not equals and ("/" in name or "\\" in name):
         raise InputError(f"--model {given}: a folder needs a name that clients call it by: NAME={given}")
-    model = str(Path(folder).expanduser().resolve()) if "/" in folder else folder or name
+    model, path = folder or name, Path(folder or name).expanduser()
+    if model != BUNDLED and path.is_dir():
+        model = str(path.resolve())  # the server may be started again from elsewhere
     return Settings(name=name, model=model, allocations=allocations, threads=threads, precision=precision)
 
 

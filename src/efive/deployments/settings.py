@@ -8,6 +8,8 @@ from efive.errors import InputError
 
 _NAME = re.compile(r"[A-Za-z0-9._][A-Za-z0-9._/-]{0,199}")
 MOST_ALLOCATIONS = 64
+MOST_THREADS = 1024
+LONGEST_MODEL = 1000
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -74,6 +76,10 @@ def check(settings: Settings) -> Settings:
     for name, value in numbers.items():
         if value is not None and value <= 0:
             raise InputError(f"{name} is {value}; it must be more than 0")
+    if settings.threads is not None and settings.threads > MOST_THREADS:
+        raise InputError(f"threads is {settings.threads}; an engine can have {MOST_THREADS} at most")
+    if len(settings.model) > LONGEST_MODEL:
+        raise InputError(f"the model's name or folder has {len(settings.model)} characters; {LONGEST_MODEL} at most")
     if settings.cache < 0:
         raise InputError(f"cache is {settings.cache} bytes; 0 keeps none")
     return settings

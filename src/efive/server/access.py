@@ -4,7 +4,7 @@ import hashlib
 import re
 import secrets
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -108,6 +108,7 @@ class Access:
         requests_per_minute: int | None = None,
         tokens_per_minute: int | None = None,
         secret: str | None = None,
+        replace: bool = False,
     ) -> tuple[Key, str]:
         """Make a key; return what is kept, and the key itself, which cannot be seen again.
 
@@ -117,6 +118,7 @@ class Access:
             requests_per_minute: None for any number.
             tokens_per_minute: None for any number.
             secret: a key that exists already, such as the one that clients are configured with.
+            replace: whether it takes the place of the keys of this name, which are revoked once it is kept.
 
         Raises:
             InputError: for a scope that does not exist, a rate below 1, or a secret that cannot be used.
@@ -130,7 +132,8 @@ class Access:
         for rate in (requests_per_minute, tokens_per_minute):
             if rate is not None and rate < 1:
                 raise InputError(f"a rate of {rate} a minute lets nothing through; leave it out for any number")
-        secret = _PREFIX + secrets.token_urlsafe(32) if secret is None else self._usable(secret)
+        before = [key.id for key in self._keys.values() if key.name == name] if replace else []
+        secret = _PREFIX + secrets.token_urlsafe(32) if secret is None else self._usable(secret, before)
         key = Key(
             id=secrets.token_hex(6),
             name=name,
@@ -143,13 +146,16 @@ class Access:
         self._state.put(_KIND, key.id, key)
         self._keys[key.digest] = key
         self._required = True
+        for old in before:
+            self.revoke(old)
         return key, secret
 
-    def _usable(self, secret: str) -> str:
+    def _usable(self, secret: str, replaced: Sequence[str]) -> str:
         if not _SECRET.fullmatch(secret):
             raise InputError("a key is 16 to 500 letters, digits and signs without spaces: headers carry nothing else")
-        if _digest(secret) in self._keys:
-            raise InputError(f"that key is in use already, as {self._keys[_digest(secret)].name!r}")
+        present = self._keys.get(_digest(secret))
+        if present is not None and present.id not in replaced:
+            raise InputError(f"that key is in use already, as {present.name!r}")
         return secret
 
     def revoke(self, id_: str) -> bool:
@@ -167,10 +173,11 @@ class Access:
 
         Raises:
             UnauthenticatedError: without a key, or with one that is not known.
-            ForbiddenError: if the key is not for this.
+            ForbiddenError: if the key is not for this, or a web page asks a server without keys.
             RateLimitError: if it has asked too often.
         """
         if not self.required:
+            _refuse_pages(headers)
             return ANYBODY
         given = presented(headers)
         if given is None:
@@ -199,6 +206,21 @@ def _take(buckets: dict[str, _Bucket], id_: str, rate: int | None, amount: int, 
     bucket = buckets.setdefault(id_, _Bucket(rate, rate, time.monotonic()))
     if wait := bucket.take(amount):
         raise RateLimitError(f"this key may have {rate} {what} a minute; try again in {wait:.1f} s", retry_after=wait)
+
+
+def _refuse_pages(headers: Mapping[str, str]) -> None:
+    """Refuse what a page of another site makes a browser send: any page that is open reaches 127.0.0.1.
+
+    Raises:
+        ForbiddenError: naming the site.
+    """
+    origin = headers.get("origin", "")
+    scheme, _, site = origin.lower().partition("://")
+    if origin == "null" or (scheme in {"http", "https"} and site != headers.get("host", "").lower()):
+        raise ForbiddenError(
+            f"a page of {origin} may not use this server, which has no keys: any other page could as well. "
+            "`efive keys create` makes one"
+        )
 
 
 def presented(headers: Mapping[str, str]) -> str | None:

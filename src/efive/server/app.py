@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Mount, Route
 
+from efive.deployments.deployment import Phase
 from efive.deployments.manager import Deployments
 from efive.deployments.settings import Settings
 from efive.deployments.state import State
@@ -114,6 +115,7 @@ async def _started(options: Options) -> AsyncIterator[Service]:
         deployments, Access(state), Telemetry(deployments), collections, state, options.home, options.limits
     )
     service.telemetry.announce("native", openai.DOOR, tei.DOOR)
+    starting: asyncio.Future[None] | None = None
     try:
         names = dict.fromkeys(deployments.restore())
         for settings in options.deployments:
@@ -122,11 +124,14 @@ async def _started(options: Options) -> AsyncIterator[Service]:
         if not names:
             deployments.create(Settings(name="e5", model=BUNDLED))
             names["e5"] = None
-        service.expected = set(names)
+        if options.deployments:
+            service.prefer(options.deployments[0].name)
+        service.expected, service.waiting = frozenset(names), set(names)
         starting = asyncio.ensure_future(_start(service))
         yield service
-        starting.cancel()
     finally:
+        if starting is not None:
+            starting.cancel()
         await deployments.close()
         await collections.close()
         state.close()
@@ -134,13 +139,15 @@ async def _started(options: Options) -> AsyncIterator[Service]:
 
 async def _start(service: Service) -> None:
     """Start what the server was told to serve; what fails says so in its phase, and the others go on."""
-    for name in sorted(service.expected):
+    for name in sorted(service.waiting):
         try:
             await service.deployments.start(name)
             log.info("ready", extra={"model": name})
         except EfiveError as error:
             log.error("not started: %s", error, extra={"model": name})
-        service.expected.discard(name)
+        except Exception as error:  # its phase says what it is
+            log.exception("not started: %s", type(error).__name__, extra={"model": name})
+        service.waiting.discard(name)
 
 
 async def live(request: Request) -> Response:  # noqa: ARG001 - starlette's signature
@@ -149,9 +156,13 @@ async def live(request: Request) -> Response:  # noqa: ARG001 - starlette's sign
 
 
 async def ready(request: Request) -> Response:
-    """Say whether all deployments that should answer do."""
+    """Say whether the deployments that the server starts with answer, but for those that were stopped since."""
     service = service_of(request)
-    waiting = {name: str(service.deployments.get(name).phase) for name in sorted(service.expected)}
+    waiting = {
+        each.name: str(each.phase)
+        for each in service.deployments
+        if each.name in service.waiting or (each.name in service.expected and each.phase is Phase.FAILED)
+    }
     return answer({"ready": not waiting, "waiting": waiting}, 503 if waiting else 200)
 
 

@@ -3,19 +3,36 @@
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from efive.deployments.deployment import Deployment
+from efive.deployments.deployment import Deployment, Phase
 from efive.deployments.manager import Deployments
-from efive.errors import CollectionNotFoundError, InputError
+from efive.errors import CollectionNotFoundError, InputError, NotReadyError
 from efive.search.collection import Collection
-from efive.search.folder import Folder, settings_of
+from efive.search.folder import Folder, Settings, settings_of
+from efive.space import Space
 
 _THREADS = 16
+_WRITERS = 4
+"""Threads for writing, beside the others: adding documents may take minutes, and searches do not wait for it."""
 _LONGEST = 200
 """Bytes of a name: file systems take 255."""
 Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """An open collection, and what embeds for it."""
+
+    collection: Collection
+    deployment: Deployment
+    space: Space
+
+    def serves(self, deployment: Deployment) -> bool:
+        """Say whether it can go on with what is deployed now: the same model, perhaps stopped and started."""
+        return self.deployment is deployment and self.space == deployment.encoder.space
 
 
 class Collections:
@@ -24,8 +41,11 @@ class Collections:
     def __init__(self, folder: Path, deployments: Deployments) -> None:
         self._folder = folder
         self._deployments = deployments
-        self._open: dict[str, Collection] = {}
+        self._open: dict[str, _Held] = {}
+        self._known: dict[str, tuple[tuple[int, int], Settings]] = {}
+        self._changing: dict[str, asyncio.Lock] = {}
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="efive-collections")
+        self._writers = ThreadPoolExecutor(_WRITERS, thread_name_prefix="efive-writers")
 
     def names(self) -> list[str]:
         """Return the names of all collections."""
@@ -45,17 +65,43 @@ class Collections:
             raise InputError(f"a collection's name can have {_LONGEST} bytes; this one has {len(name.encode())}")
         return self._folder / name
 
-    def deployment_of(self, name: str) -> Deployment:
-        """Return the deployment that a collection was embedded with.
+    def exists(self, name: str) -> bool:
+        """Say whether there is a collection."""
+        return Folder(self.path(name)).exists
+
+    def deployment_of(self, name: str, model: str | None = None) -> Deployment:
+        """Return the deployment that embeds for a collection: one of its space, else the one of its model's name.
+
+        Args:
+            name: of the collection.
+            model: the deployment for one that does not exist.
 
         Raises:
-            CollectionNotFoundError: if there is no such collection.
+            CollectionNotFoundError: if there is no such collection, and no model is named.
             ModelNotFoundError: if its model is not deployed.
         """
+        if model is not None and not self.exists(name):
+            return self._deployments.find(model)[0]
+        settings = self._settings(name)
+        same = [each for each in self._deployments if _space(each) == settings.space]
+        for each in same:
+            if each.phase is Phase.READY:
+                return each
+        return same[0] if same else self._deployments.find(settings.model or "bundled")[0]
+
+    def _settings(self, name: str) -> Settings:
+        changed, known = Folder(self.path(name)).changed(), self._known.get(name)
+        if known is not None and known[0] == changed:
+            return known[1]
+        settings = settings_of(self._there(name).generation())
+        self._known[name] = changed, settings
+        return settings
+
+    def _there(self, name: str) -> Folder:
         folder = Folder(self.path(name))
         if not folder.exists:
             raise CollectionNotFoundError(f"there is no collection {name!r}")
-        return self._deployments.find(settings_of(folder.generation()).model or "bundled")[0]
+        return folder
 
     async def open(self, name: str, model: str | None = None) -> Collection:
         """Return a collection; one that does not exist is made if a model is named.
@@ -68,28 +114,52 @@ class Collections:
             CollectionNotFoundError: if there is none and no model is named.
             SpaceMismatchError: if its deployment embeds in another space than it was made in.
         """
-        if name in self._open:
-            return self._open[name]
-        path, exists = self.path(name), Folder(self.path(name)).exists
-        deployment = self.deployment_of(name) if exists or model is None else self._deployments.find(model)[0]
+        held, deployment = self._open.get(name), self.deployment_of(name, model)
+        if held is not None and held.serves(deployment):
+            return held.collection
+        async with self._changes(name):
+            return await self._opened(name, model)
 
-        def opened() -> Collection:
-            return Collection.open(path, deployment.encoder, model=deployment.settings.model)
+    def _changes(self, name: str) -> asyncio.Lock:
+        """Return what only one request at a time has: it opens a collection, writes to it or removes it."""
+        return self._changing.setdefault(name, asyncio.Lock())
 
-        collection = await self.run(opened)
-        if name in self._open:  # two requests opened it at once
-            await self.run(collection.close)
-        return self._open.setdefault(name, collection)
+    async def _opened(self, name: str, model: str | None) -> Collection:
+        held, deployment = self._open.get(name), self.deployment_of(name, model)
+        if held is not None:
+            if held.serves(deployment):
+                return held.collection
+            await self._forget(name)
+        path, encoder = self.path(name), deployment.encoder
+        collection = await self.run(lambda: Collection.open(path, encoder, model=deployment.settings.model))
+        self._open[name] = _Held(collection, deployment, encoder.space)
+        return collection
+
+    async def write(self, name: str, work: Callable[[Collection], Result], model: str | None = None) -> Result:
+        """Let `work` write to a collection, in a thread; of each collection one at a time, the others wait without.
+
+        Args:
+            name: of the collection.
+            work: gets the collection.
+            model: the deployment for a new one.
+
+        Raises:
+            EfiveError: as `open`, and what `work` raises.
+        """
+        self.deployment_of(name, model)  # first: names that nothing has leave nothing behind
+        async with self._changes(name):
+            collection = await self._opened(name, model)
+            return await asyncio.get_running_loop().run_in_executor(self._writers, work, collection)
 
     async def run(self, work: Callable[[], Result]) -> Result:
         """Do what takes its time in a thread."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
-    async def forget(self, name: str) -> None:
-        """Let go of a collection, because it is about to be deleted or moved."""
-        collection = self._open.pop(name, None)
-        if collection is not None:
-            await self.run(collection.close)
+    async def _forget(self, name: str) -> None:
+        self._known.pop(name, None)
+        held = self._open.pop(name, None)
+        if held is not None:
+            await self.run(held.collection.close)
 
     async def delete(self, name: str) -> None:
         """Remove a collection with all that is in it.
@@ -98,14 +168,22 @@ class Collections:
             CollectionNotFoundError: if there is none.
             CollectionBusyError: if another process writes to it.
         """
-        folder = Folder(self.path(name))
-        if not folder.exists:
-            raise CollectionNotFoundError(f"there is no collection {name!r}")
-        await self.forget(name)
-        await self.run(folder.remove)
+        self._there(name)
+        async with self._changes(name):
+            folder = self._there(name)
+            await self._forget(name)
+            await self.run(folder.remove)
 
     async def close(self) -> None:
         """Let go of all collections."""
         for name in tuple(self._open):
-            await self.forget(name)
-        self._threads.shutdown()
+            await self._forget(name)
+        for threads in (self._threads, self._writers):  # not on the event loop: what they embed comes from there
+            await asyncio.to_thread(threads.shutdown)
+
+
+def _space(deployment: Deployment) -> Space | None:
+    try:
+        return deployment.encoder.space
+    except NotReadyError:  # it has never been started
+        return None

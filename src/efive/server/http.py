@@ -1,10 +1,13 @@
 """Between HTTP and values: bodies in, answers out. Shared by all doors."""
 
+import asyncio
 import gzip
 import logging
+import math
 import traceback
 import zlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from io import BytesIO
 from typing import Any, TypeVar
 
 import msgspec
@@ -20,6 +23,7 @@ from starlette.types import Scope as Connection
 
 from efive.errors import (
     CollectionBusyError,
+    CollectionError,
     CollectionNotFoundError,
     DeadlineError,
     DeploymentError,
@@ -59,6 +63,10 @@ class BodyTooLargeError(EfiveError):
         super().__init__(f"the body has more than {most} bytes, the most this server takes; send less at once")
 
 
+class SlowBodyError(InputError):
+    """A body was not there in time."""
+
+
 class NoRouteError(EfiveError):
     """Nothing answers under this method and path; `status` is 404 or 405."""
 
@@ -71,6 +79,7 @@ class NoRouteError(EfiveError):
 
 # Where a door's protocol does not say otherwise.
 _STATUS: list[tuple[type[Exception], int]] = [
+    (SlowBodyError, 408),
     (InputError, 400),
     (BodyTooLargeError, 413),
     (ModelNotFoundError, 404),
@@ -84,6 +93,11 @@ _STATUS: list[tuple[type[Exception], int]] = [
     (CollectionBusyError, 409),
     (SpaceMismatchError, 409),
 ]
+_AS_THINGS_ARE = (DeploymentError, CollectionError)
+"""Themselves, not their kinds: the request cannot be met as things are, and would be after a change of them."""
+
+_AT_ONCE = 1 << 17
+"""Bytes of gzip that are unpacked on the event loop."""
 
 
 def make_door(
@@ -105,7 +119,10 @@ def make_door(
             error = NoRouteError(f"{request.method} {request.url.path} is not here", error.status_code)
         if not isinstance(error, EfiveError):
             error = EfiveError("this server has met an error that it did not expect; its log says more")
-        return problem(request, error, status_of(error))
+        response = problem(request, error, status_of(error))
+        if isinstance(error, SlowBodyError):  # the rest of it may still come
+            response.headers["connection"] = "close"
+        return response
 
     handlers = {EfiveError: handle, HTTPException: handle}
     middleware = [*application.pop("middleware", ()), Middleware(_Unexpected, handle)]
@@ -151,7 +168,7 @@ def status_of(error: EfiveError) -> int:
     if isinstance(error, NoRouteError):
         return error.status
     known = next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
-    return 409 if known == 500 and type(error) is DeploymentError else known
+    return 409 if known == 500 and type(error) in _AS_THINGS_ARE else known
 
 
 def service_of(request: Request) -> Service:
@@ -182,19 +199,31 @@ async def read(request: Request) -> bytes:
 
     Raises:
         InputError: if it cannot be unpacked.
+        SlowBodyError: if it takes longer to come than an answer may.
         BodyTooLargeError: if it is larger than the server takes, as it comes or unpacked.
     """
-    body = await request.body()
+    limits = service_of(request).limits
+    try:
+        async with asyncio.timeout(limits.seconds):
+            body = await request.body()
+    except TimeoutError:
+        raise SlowBodyError(f"the body was not there within {limits.seconds:g} s; send less at once") from None
     encoding = request.headers.get("content-encoding", "identity").lower()
     if encoding == "identity":
         return body
     if encoding != "gzip":
         raise InputError(f"a body in {encoding} is not understood; send gzip or plain")
-    most = service_of(request).limits.body
+    if len(body) <= _AT_ONCE:
+        return _unpacked(body, limits.body)
+    return await asyncio.to_thread(_unpacked, body, limits.body)
+
+
+def _unpacked(body: bytes, most: int) -> bytes:
+    """Unpack gzip, all members of it."""
     try:
-        unpacker = zlib.decompressobj(16 + zlib.MAX_WBITS)
-        unpacked = unpacker.decompress(body, most + 1)
-    except (zlib.error, gzip.BadGzipFile) as error:
+        with gzip.GzipFile(fileobj=BytesIO(body)) as file:
+            unpacked = file.read(most + 1)
+    except (OSError, EOFError, zlib.error) as error:
         raise InputError(f"the body says that it is gzip and cannot be unpacked: {error}") from None
     if len(unpacked) > most:
         raise BodyTooLargeError(most)
@@ -261,4 +290,4 @@ def _milliseconds(seconds: float) -> str:
 def retry_after(error: Exception) -> dict[str, str]:
     """Return the header that says when to try again, where the error knows."""
     wait = getattr(error, "retry_after", None)
-    return {} if wait is None else {"retry-after": str(max(1, round(wait)))}
+    return {} if wait is None else {"retry-after": str(max(1, math.ceil(wait)))}

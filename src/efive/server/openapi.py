@@ -46,6 +46,8 @@ class Operation:
     status: int = 200
     media: str = "application/json"
     """Of the request's body."""
+    query: tuple[str, ...] = ()
+    """Parameters that may stand behind the path."""
 
 
 def routes(operations: Sequence[Operation]) -> list[Route]:
@@ -72,9 +74,14 @@ def document(operations: Sequence[Operation]) -> dict[str, Any]:
                 "503": {"description": "Not ready; try again.", "content": problem},
             },
         }
-        if names := _PARAMETER.findall(each.path):
+        places = [
+            *((name, "path") for name in _PARAMETER.findall(each.path)),
+            *((name, "query") for name in each.query),
+        ]
+        if places:
             described["parameters"] = [
-                {"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in names
+                {"name": name, "in": place, "required": place == "path", "schema": {"type": "string"}}
+                for name, place in places
             ]
         if each.body is not None:
             content = {each.media: {"schema": next(known)}}

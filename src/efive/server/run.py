@@ -3,18 +3,22 @@
 import contextlib
 import ipaddress
 import logging
+import signal
 import socket
+import ssl
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from types import FrameType
 
 import orjson
 import uvicorn
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from efive.deployments.state import State
-from efive.errors import InputError
+from efive.errors import EfiveError, InputError
 from efive.server.access import Access
 from efive.server.app import Options, build
 
@@ -54,11 +58,14 @@ def run(options: Options, listen: Listen, announce: Callable[[str], None]) -> No
 
     Raises:
         InputError: if others could reach the server and no key is in use, or the address cannot be had.
+        EfiveError: why it cannot start.
     """
     check(options.home, listen)
+    signal.signal(signal.SIGTERM, _end)  # uvicorn takes it over while it serves, and gives it back with the signal
     _log_as_json()
+    application = _Application(build(options))
     config = uvicorn.Config(
-        build(options),
+        application,
         log_config=None,
         access_log=False,
         server_header=False,
@@ -70,7 +77,39 @@ def run(options: Options, listen: Listen, announce: Callable[[str], None]) -> No
     scheme, port = "https" if listen.certificate else "http", bound.getsockname()[1]
     host = f"[{listen.host}]" if ":" in listen.host else listen.host
     server = _Server(config, lambda: announce(f"{scheme}://{host}:{port}"))
-    server.run(sockets=[bound])
+    with bound:
+        try:
+            server.run(sockets=[bound])
+        except SystemExit:
+            if application.refused is not None:
+                raise application.refused from None
+            raise
+
+
+def _end(_signal: int, _frame: FrameType | None) -> None:
+    raise SystemExit(0)
+
+
+class _Application:
+    """The application; where it cannot start for a reason that efive knows, `refused` is that, and no traceback."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.refused: EfiveError | None = None
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass on whatever comes."""
+        if scope["type"] != "lifespan":
+            await self._app(scope, receive, send)
+            return
+
+        async def sending(message: Message) -> None:
+            if isinstance(error := sys.exc_info()[1], EfiveError):
+                self.refused = error
+                message = {**message, "message": ""}
+            await send(message)
+
+        await self._app(scope, receive, sending)
 
 
 class _Server(uvicorn.Server):
@@ -96,6 +135,8 @@ def check(home: Path, listen: Listen) -> None:
     for path in (listen.certificate, listen.key):
         if path is not None and not path.is_file():
             raise InputError(f"{path} is not a file")
+    if listen.certificate is not None and listen.key is not None:
+        _check_pair(listen.certificate, listen.key)
     if listen.local or listen.without_keys:
         return
     state = State(home / "server.sqlite")
@@ -107,6 +148,20 @@ def check(home: Path, listen: Listen) -> None:
             )
     finally:
         state.close()
+
+
+def _check_pair(certificate: Path, key: Path) -> None:
+    def password() -> str:  # in place of a question on the terminal
+        raise InputError(f"{key} is encrypted; give a key that is not, readable by this user only")
+
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password)
+    except OSError as error:
+        reason = getattr(error, "reason", None) or error
+        raise InputError(
+            f"{certificate} and {key} cannot be used for TLS: {reason}. They must be PEM files of a certificate and "
+            "its private key"
+        ) from None
 
 
 def _bind(listen: Listen) -> socket.socket:

@@ -24,7 +24,8 @@ from efive.text.tokenizer import TokenIds
 from efive.vectors import cut
 
 _AT_ONCE = 4_000
-"""Characters that are tokenised on the event loop: less work than a change of threads."""
+"""Characters or token ids that are prepared on the event loop: less work than a change of threads."""
+_DEFAULT = "default"
 
 Input = str | Sequence[int]
 """A text, or the token ids of one in the model's own vocabulary, special tokens included."""
@@ -114,8 +115,11 @@ class Service:
     home: Path
     """Where they keep files."""
     limits: Limits = field(default_factory=Limits)
-    expected: set[str] = field(default_factory=set)
-    """Deployments that the server starts with and that are not ready yet."""
+    expected: frozenset[str] = frozenset()
+    """Deployments that the server starts with."""
+    waiting: set[str] = field(default_factory=set)
+    """Those of them that it has not tried to start yet."""
+    _default: str | None = None
 
     async def embed(self, request: EmbedRequest) -> EmbedResult:
         """Embed texts with the deployment that the request names.
@@ -146,6 +150,16 @@ class Service:
             seen(result)
             return result
 
+    async def charge(self, caller: Caller, deployment: Deployment, texts: Sequence[str]) -> None:
+        """Count texts against a caller's share that are embedded by another way than `embed`.
+
+        Raises:
+            RateLimitError: if it is used up.
+        """
+        if caller.tokens_per_minute is not None:
+            count = deployment.encoder.tokenizer.count
+            self.access.charge(caller, sum(await asyncio.to_thread(count, texts)))
+
     def _check(self, request: EmbedRequest) -> None:
         if not request.inputs:
             raise InputError("there are no inputs; send at least one text")
@@ -154,34 +168,52 @@ class Service:
 
     async def _prepare(self, encoder: Encoder, request: EmbedRequest, role: Role) -> Prepared:
         wanted = Request(role, request.overflow)
-        size = sum(map(len, request.inputs))
-        if all(isinstance(each, str) for each in request.inputs):
-            if size <= _AT_ONCE:
-                return encoder.prepare(request.inputs, wanted, notices=Silence())
-            return await asyncio.to_thread(encoder.prepare, request.inputs, wanted, notices=Silence())
-        return from_ids(encoder, request.inputs, request.overflow)
+        at_once = sum(map(len, request.inputs)) <= _AT_ONCE
+        if not all(isinstance(each, str) for each in request.inputs):
+            if at_once:
+                return from_ids(encoder, request.inputs, request.overflow)
+            return await asyncio.to_thread(from_ids, encoder, request.inputs, request.overflow)
+        if at_once:
+            return encoder.prepare(request.inputs, wanted, notices=Silence())
+        return await asyncio.to_thread(encoder.prepare, request.inputs, wanted, notices=Silence())
 
     async def _finish(self, encoder: Encoder, prepared: Prepared, pooled: Floats, request: EmbedRequest) -> Embeddings:
-        finite = bool(np.isfinite(pooled).all())
-        if not finite:  # computed again in fp32, which takes its time
-            return await asyncio.to_thread(encoder.finish, prepared, pooled)
-        if not request.normalize:
+        if not np.isfinite(pooled).all():  # computed again in fp32, which takes its time
+            found = await asyncio.to_thread(encoder.finish, prepared, pooled)
+        elif request.normalize:
+            found = encoder.finish(prepared, pooled)
+        else:
             return Embeddings(pooled, prepared.usage, prepared.spans, encoder.space)
-        found = encoder.finish(prepared, pooled)
         if request.dimensions is not None and request.dimensions != encoder.dimension:
             return Embeddings(cut(found.vectors, request.dimensions), found.usage, found.spans, found.space)
         return found
 
     def default(self) -> Deployment:
-        """Return the deployment of requests that name none: the first that is ready.
+        """Return the deployment of requests that name none, always the same one: clients keep its vectors.
+
+        It is the first that the server was told to serve; once that is deleted, the next one.
 
         Raises:
-            NotReadyError: if none is.
+            NotReadyError: if it does not answer now, or the server has no model.
         """
-        for each in self.deployments:
-            if each.phase is Phase.READY:
-                return each
-        raise NotReadyError("no model of this server is ready; GET /deployments says why")
+        known = {each.name: each for each in self.deployments}
+        name = self.state.get(_DEFAULT, _DEFAULT, str) if self._default is None else self._default
+        if name not in known:
+            if not known:
+                raise NotReadyError("this server has no models; POST /deployments makes one")
+            name = next(iter(known))
+        if name != self._default:
+            self.prefer(name)
+        if known[name].phase is not Phase.READY:
+            raise NotReadyError(
+                f"{name}, which answers requests that name no model, is {known[name].phase}; GET /deployments says why"
+            )
+        return known[name]
+
+    def prefer(self, name: str) -> None:
+        """Let a deployment answer requests that name none, also after a restart."""
+        self._default = name
+        self.state.put(_DEFAULT, _DEFAULT, name)
 
 
 def from_ids(encoder: Encoder, inputs: Sequence[Input], overflow: Overflow) -> Prepared:

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from efive.deployments.deployment import Deployment
 from efive.errors import (
     EfiveError,
     ForbiddenError,
@@ -48,7 +49,8 @@ class Body(msgspec.Struct):
 
     input: Text | Annotated[list[Any], Meta(min_length=1)]
     model: str
-    encoding_format: str = "float"
+    encoding_format: str | None = None
+    """`float` or `base64`; None is `float`."""
     dimensions: int | None = None
     input_type: str | None = None
     """Ours: `query` or `passage`; without it, texts are taken as they are."""
@@ -86,16 +88,11 @@ def door() -> Starlette:
 async def embeddings(request: Request) -> Response:
     """Embed what `input` holds."""
     body = await parse(request, Body)
-    if body.encoding_format not in {"float", "base64"}:
+    if body.encoding_format not in {None, "float", "base64"}:
         raise BodyError(f"encoding_format is {body.encoding_format!r}; it can be float or base64", "$.encoding_format")
     inputs = inputs_of(body.input)
-    deployment, _ = service_of(request).deployments.find(body.model)
-    if body.dimensions not in {None, deployment.encoder.dimension}:
-        raise BodyError(
-            f"dimensions is {body.dimensions}; {deployment.name} has {deployment.encoder.dimension}, and was not "
-            "trained to be cut",
-            "$.dimensions",
-        )
+    if body.dimensions is not None:
+        _native(body.dimensions, service_of(request).deployments.find(body.model)[0])
     result = await service_of(request).embed(
         EmbedRequest(
             model=body.model,
@@ -118,6 +115,15 @@ async def embeddings(request: Request) -> Response:
         },
         headers=embed_headers(result),
     )
+
+
+def _native(dimensions: int, deployment: Deployment) -> None:
+    if dimensions != deployment.encoder.dimension:
+        raise BodyError(
+            f"dimensions is {dimensions}; {deployment.name} has {deployment.encoder.dimension}, and was not trained "
+            "to be cut",
+            "$.dimensions",
+        )
 
 
 def inputs_of(given: str | list[Any]) -> list[Input]:

@@ -1,7 +1,8 @@
 """The API of Hugging Face's Text Embeddings Inference, as of its version 1.9."""
 
+import asyncio
 import base64
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
@@ -15,6 +16,7 @@ from efive.deployments.deployment import Deployment
 from efive.errors import (
     DeadlineError,
     EfiveError,
+    ForbiddenError,
     InputError,
     ModelNotFoundError,
     NotReadyError,
@@ -61,7 +63,6 @@ class Embed(Options, kw_only=True):
     inputs: Any
     normalize: bool = True
     dimensions: int | None = None
-    encoding_format: str | None = None
     parameters: Options = msgspec.field(default_factory=Options)
     """Of a similarity, which comes to the same address."""
     model: str | None = None
@@ -95,7 +96,8 @@ class OpenAi(msgspec.Struct):
 
     input: Any
     model: str | None = None
-    encoding_format: str = "float"
+    """Ignored but for the answer: TEI serves one model."""
+    encoding_format: Literal["float", "base64"] = "float"
     dimensions: int | None = None
 
 
@@ -105,6 +107,7 @@ _WORDS: list[tuple[type[EfiveError], int | None, str]] = [
     (RateLimitError, 429, "Overloaded"),
     (OverloadedError, 429, "Overloaded"),
     (NotReadyError, 503, "Unhealthy"),
+    (ForbiddenError, 403, "Validation"),
     (DeadlineError, 424, "Backend"),
     (InputError, 422, "Validation"),
     (NoRouteError, None, "Validation"),
@@ -135,19 +138,18 @@ def door() -> Starlette:
     return make_door(routes, problem)
 
 
-def serving(request: Request, name: str | None = None) -> Deployment:
-    """Return the model that is meant: the one that is named, else the server's first."""
-    service = service_of(request)
-    return service.deployments.find(name)[0] if name else service.default()
+def serving(request: Request) -> Deployment:
+    """Return the server's first model: TEI has one."""
+    return service_of(request).default()
 
 
 async def embed(request: Request) -> Response:
     """Embed, or compare with each other if `inputs` is an object."""
     body = await parse(request, Embed)
-    deployment = serving(request, body.model)
+    model = body.model or serving(request).name
     if isinstance(body.inputs, dict):
-        return await _similarity(request, body, deployment)
-    result = await _embed(request, deployment, inputs_of(body.inputs), body, normalize=body.normalize)
+        return await _similarity(request, body, model)
+    result = await _embed(request, model, inputs_of(body.inputs), body, normalize=body.normalize)
     vectors = result.vectors
     if body.dimensions is not None:
         vectors = _shorter(vectors, body.dimensions, normalize=body.normalize)
@@ -155,13 +157,12 @@ async def embed(request: Request) -> Response:
 
 
 async def _embed(
-    request: Request, deployment: Deployment, inputs: list[Input], options: Options, *, normalize: bool = True
+    request: Request, model: str, inputs: list[Input], options: Options, *, normalize: bool = True
 ) -> EmbedResult:
-    if len(inputs) > MOST:
-        raise InputError(f"batch size {len(inputs)} > maximum allowed batch size {MOST}")
+    _check(len(inputs))
     return await service_of(request).embed(
         EmbedRequest(
-            model=deployment.name,
+            model=model,
             inputs=inputs,
             role=_role(options.prompt_name),
             overflow=_overflow(options),
@@ -172,7 +173,12 @@ async def _embed(
     )
 
 
-async def _similarity(request: Request, body: Embed, deployment: Deployment) -> Response:
+def _check(batch: int) -> None:
+    if batch > MOST:
+        raise InputError(f"batch size {batch} > maximum allowed batch size {MOST}")
+
+
+async def _similarity(request: Request, body: Embed, model: str) -> Response:
     try:
         asked = msgspec.convert(body.inputs, Similarity)
     except msgspec.ValidationError as error:
@@ -181,21 +187,21 @@ async def _similarity(request: Request, body: Embed, deployment: Deployment) -> 
         raise EmptyError("`sentences` cannot be empty")
     options = body.parameters if body.prompt_name is None else body
     texts: list[Input] = [asked.source_sentence, *asked.sentences]
-    result = await _embed(request, deployment, texts, options)
+    result = await _embed(request, model, texts, options)
     return answer(np.ascontiguousarray(result.vectors[1:] @ result.vectors[0]), headers=_headers(result))
 
 
 async def openai_embeddings(request: Request) -> Response:
     """Embed in OpenAI's form; the prefix, if any, is the server's."""
     body = await parse(request, OpenAi)
-    deployment = serving(request)
-    result = await _embed(request, deployment, inputs_of(body.input), Options())
-    vectors: list[Any] = list(result.vectors)
+    result = await _embed(request, serving(request).name, inputs_of(body.input), Options())
+    shown = result.vectors if body.dimensions is None else _shorter(result.vectors, body.dimensions, normalize=True)
+    vectors: list[Any] = list(shown)
     if body.encoding_format == "base64":
         vectors = [base64.b64encode(vector.astype("<f4", copy=False)).decode() for vector in vectors]
     data = [{"object": "embedding", "index": i, "embedding": v} for i, v in enumerate(vectors)]
     usage = {"prompt_tokens": result.tokens, "total_tokens": result.tokens}
-    model = body.model or deployment.name
+    model = body.model or result.model
     return answer({"object": "list", "data": data, "model": model, "usage": usage}, headers=_headers(result))
 
 
@@ -258,10 +264,15 @@ async def tokenize(request: Request) -> Response:
     texts = [body.inputs] if isinstance(body.inputs, str) else body.inputs
     if not texts:
         raise EmptyError("`inputs` cannot be empty")
+    _check(len(texts))
     encoder = serving(request).encoder
     prefix = encoder.prompts.of(_role(body.prompt_name) or Role.RAW)
     show = encoder.tokenizer.tokens
-    return answer([_tokens(show(prefix + text, special=body.add_special_tokens)) for text in texts])
+
+    def shown() -> list[list[dict[str, Any]]]:
+        return [_tokens(show(prefix + text, special=body.add_special_tokens)) for text in texts]
+
+    return answer(await asyncio.to_thread(shown))
 
 
 def _tokens(found: list[Token]) -> list[dict[str, Any]]:
@@ -279,12 +290,16 @@ async def decode(request: Request) -> Response:
     rows = several or [[id_ for id_ in body.ids if isinstance(id_, int)]]
     if several and len(several) < len(body.ids):
         raise BodyError("ids must be token ids, or lists of them", "$.ids")
+    _check(len(rows))
     encoder = serving(request).encoder
-    most = encoder.architecture.vocabulary
-    for row in rows:
-        if any(not 0 <= id_ < most for id_ in row):
+
+    def texts() -> list[str]:
+        most = encoder.architecture.vocabulary
+        if any(not 0 <= id_ < most for row in rows for id_ in row):
             raise InputError(f"token ids go from 0 to {most - 1}")
-    return answer([encoder.tokenizer.decode(row, skip_special=body.skip_special_tokens) for row in rows])
+        return [encoder.tokenizer.decode(row, skip_special=body.skip_special_tokens) for row in rows]
+
+    return answer(await asyncio.to_thread(texts))
 
 
 async def info(request: Request) -> Response:

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from efive.errors import InputError
 from efive.search.documents import Document, flat
 from efive.server.access import Scope
-from efive.server.http import BodyError, answer, decode, parse, read, service_of
+from efive.server.http import BodyError, answer, caller_of, decode, parse, read, service_of
 from efive.server.openapi import Operation
 
 Id = Annotated[str, Meta(min_length=1, max_length=1000)]
@@ -39,7 +39,8 @@ class Added(msgspec.Struct):
 class Search(msgspec.Struct, forbid_unknown_fields=True):
     """A question."""
 
-    text: Annotated[str, Meta(min_length=1)]
+    text: Annotated[str, Meta(min_length=1, max_length=20_000)]
+    """No longer than many times what a model reads: every word of it is looked up."""
     k: Annotated[int, Meta(ge=1, le=1000)] = 10
     offset: Annotated[int, Meta(ge=0)] = 0
     mode: str = "hybrid"
@@ -112,10 +113,13 @@ async def show_collection(request: Request) -> Response:
 async def add_documents(request: Request) -> Response:
     """Add documents, one JSON object a line; a new collection is embedded by `?model=`, else by the first model."""
     service, name = service_of(request), request.path_params["name"]
-    documents = _documents(await read(request))
-    model = request.query_params.get("model")
-    collection = await service.collections.open(name, model or service.default().name)
-    added = await service.collections.run(lambda: collection.add(documents))
+    body, model = await read(request), request.query_params.get("model")
+    if model is None and not service.collections.exists(name):
+        model = service.default().name
+    documents = await service.collections.run(lambda: _documents(body))
+    deployment = service.collections.deployment_of(name, model)
+    await service.charge(caller_of(request), deployment, [each.text for each in documents])
+    added = await service.collections.write(name, lambda collection: collection.add(documents), model)
     return answer(Added(added.new, added.metadata, added.unchanged))
 
 
@@ -141,8 +145,9 @@ async def search(request: Request) -> Response:
     """Find the documents that answer a question."""
     name = request.path_params["name"]
     body = await parse(request, Search)
-    collections = service_of(request).collections
+    service, collections = service_of(request), service_of(request).collections
     collection = await collections.open(name)
+    await service.charge(caller_of(request), collections.deployment_of(name), [body.text])
     options = msgspec.structs.asdict(body)
     text, k = options.pop("text"), options.pop("k")
 
@@ -156,9 +161,10 @@ async def search(request: Request) -> Response:
 async def delete_documents(request: Request) -> Response:
     """Remove documents by id or by a condition."""
     body = await parse(request, Delete)
-    collections = service_of(request).collections
-    collection = await collections.open(request.path_params["name"])
-    return answer(Deleted(await collections.run(lambda: collection.delete(body.ids, where=body.where))))
+    deleted = await service_of(request).collections.write(
+        request.path_params["name"], lambda collection: collection.delete(body.ids, where=body.where)
+    )
+    return answer(Deleted(deleted))
 
 
 async def delete_collection(request: Request) -> Response:
@@ -173,7 +179,7 @@ OPERATIONS = (
     Operation("DELETE", "/collections/{name}", delete_collection, Scope.MANAGE, None, None, 204),
     Operation(
         "POST", "/collections/{name}/documents", add_documents, Scope.MANAGE, NewDocument, Added, 200,
-        "application/x-ndjson",
+        "application/x-ndjson", ("model",),
     ),
     Operation("POST", "/collections/{name}/search", search, Scope.SEARCH, Search, Found),
     Operation("POST", "/collections/{name}/delete", delete_documents, Scope.MANAGE, Delete, Deleted),

@@ -25,7 +25,7 @@ class Embed(msgspec.Struct, forbid_unknown_fields=True):
     role: Role
     """What the texts are for. There is no default: forgetting it costs quality and nobody notices."""
     model: str | None = None
-    """A deployment; None is the first that is ready."""
+    """A deployment; None is the server's first, always the same one."""
     overflow: Overflow = Overflow.END
     """What to do with texts that are too long."""
     dimensions: Annotated[int, Meta(ge=1)] | None = None
@@ -114,7 +114,7 @@ async def similarity(request: Request) -> Response:
     left = await _embed(request, Embed(body.texts, body.role, body.model))
     right = left
     if body.others is not None or body.others_role is not None:
-        right = await _embed(request, Embed(others, body.others_role or body.role, body.model))
+        right = await _embed(request, Embed(others, body.others_role or body.role, left.model))
     cosines = np.ascontiguousarray(left.vectors @ right.vectors.T)
     return answer({"model": left.model, "space": left.space.fingerprint, "cosines": cosines})
 
