@@ -143,7 +143,7 @@ def test_keys_are_shown_once_and_kept_as_hashes(http, server, wide):
         ({"name": "x"}, 404, "efive models pull e5-large-v2"),
         ({"name": "x", "model": "e5:query"}, 400, "names a role"),
         ({"name": "x", "model": "e5", "colour": "red"}, 400, "colour"),
-        ({"name": "x", "model": "m" * 3000}, 400, "no model"),
+        ({"name": "x", "model": "m" * 3000}, 400, "3000 characters"),
         ({"name": "x", "model": 3}, 400, "model: Expected `str`"),
     ],
 )

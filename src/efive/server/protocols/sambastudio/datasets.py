@@ -14,6 +14,8 @@ from efive.server.protocols.sambastudio.jobs import ENDED, Jobs
 from efive.server.service import Service
 
 _FILES = ("passages.jsonl", "train.jsonl")
+_LONGEST = 1000
+"""Characters of a path."""
 
 
 def root(service: Service) -> Path:
@@ -29,6 +31,8 @@ def locate(service: Service, given: str) -> Path:
     """
     allowed = root(service).resolve()
     try:
+        if len(given) > _LONGEST:  # what a system says of it depends on what is there already
+            raise ValueError(given)
         folder = (allowed / given).resolve()
         there = folder.is_dir()
     except (OSError, ValueError):
