@@ -29,6 +29,11 @@ from efive.errors import InputError
 from efive.jsonlines import decode, parse, shown, without_bom
 from efive.vectors import Floats, from_base64, to_base64
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
 _KEY_BYTES = 32
 _HASH_BYTES = 16
 _PRIVATE = 0o600
@@ -166,7 +171,8 @@ class QueryLog:
         )
         line = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, _PRIVATE)
         try:
-            os.write(line, (logged.to_json() + "\n").encode())
+            with _alone(line):
+                os.write(line, (logged.to_json() + "\n").encode())
         finally:
             os.close(line)
 
@@ -190,9 +196,21 @@ def read(path: str | Path) -> Iterator[Logged]:
                 raise InputError(f"{path}, line {number}: {error}") from None
 
 
+@contextlib.contextmanager
+def _alone(descriptor: int) -> Iterator[None]:
+    """Keep other writers of the file out meanwhile, where the system has such locks."""
+    if fcntl is not None:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    try:
+        yield
+    finally:
+        if fcntl is not None:
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
+
+
 def _mend(path: Path) -> None:
     """End a last line that a power cut has torn, by itself: the next query must not become a part of it."""
-    with path.open("r+b") as file:
+    with path.open("r+b") as file, _alone(file.fileno()):
         size = file.seek(0, os.SEEK_END)
         file.seek(max(0, size - 1))
         if file.read(1) in {b"", b"\n"}:
