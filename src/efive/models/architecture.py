@@ -184,7 +184,9 @@ def _refuse_misfits(a: Architecture, config: dict[str, Any]) -> None:
     if (config.get("head_dim") or a.head_dim) != a.head_dim:
         raise ModelError(f"config.json says head_dim {config['head_dim']!r}; hidden_size asks for {a.head_dim}")
     if a.longest < 1:
-        raise ModelError(f"config.json: max_position_embeddings {a.positions} holds no token")
+        raise ModelError(
+            f"config.json: max_position_embeddings {a.positions} holds no token from pad_token_id {a.pad_id} on"
+        )
 
 
 def _refuse_variants(kind: Kind, config: dict[str, Any]) -> None:
