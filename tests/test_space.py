@@ -3,10 +3,10 @@ from dataclasses import replace
 import pytest
 
 from efive import Encoder
-from efive.encoder import space_of
 from efive.engines.base import Precision
 from efive.models import checkpoint
 from efive.models.architecture import Kind
+from efive.models.digests import space_of
 from efive.space import Space
 
 SPACE = Space("a" * 64, "b" * 64, "query: ", "passage: ", "mean", normalized=True, dimension=384, precision="bf16")

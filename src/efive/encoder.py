@@ -16,11 +16,11 @@ from efive.engines import select
 from efive.engines.base import Engine, EngineInfo, Precision, TokenBatch
 from efive.engines.hardware import Hardware, available_cpus, detect
 from efive.errors import InputError, ModelFileError, NonFiniteError
-from efive.inputs import INSTRUCT_TEMPLATE, Overflow, Prompts, Role, TokenUsage, parse_overflow, parse_role
+from efive.inputs import Overflow, Prompts, Role, TokenUsage, parse_overflow, parse_role
 from efive.models import checkpoint as checkpoints
 from efive.models.architecture import Architecture, Kind
 from efive.models.checkpoint import Checkpoint
-from efive.models.digests import of_checkpoint
+from efive.models.digests import space_of
 from efive.models.store import ModelStore
 from efive.preparation import Notices, Prepared, Preparer, Request, Span
 from efive.remember import remembered
@@ -374,21 +374,6 @@ class _Setup:
     hardware: Hardware
     threads: int
     cache: Path
-
-
-def space_of(checkpoint: Checkpoint, precision: Precision, cache: Path) -> Space:
-    """Return the space of a checkpoint at a precision; `cache` remembers the hashes."""
-    weights, tokenizer = of_checkpoint(checkpoint, cache)
-    return Space(
-        weights=weights,
-        tokenizer=tokenizer,
-        query_prefix=INSTRUCT_TEMPLATE if checkpoint.instruct else checkpoint.prompts.query,
-        passage_prefix=checkpoint.prompts.passage,
-        pooling=checkpoint.pooling,
-        normalized=True,
-        dimension=checkpoint.architecture.hidden,
-        precision=str(precision),
-    )
 
 
 def _nothing(_rows: int) -> None:

@@ -47,8 +47,17 @@ def test_a_role_by_name_or_field_is_the_prefix(http, asked):
 def test_token_ids_are_the_model_s_own(http, nano):
     ids = nano.tokenizer.encode(["hello"])[0].tolist()
     text = embed(http, input="hello").json()["data"]
-    assert embed(http, input=ids).json()["data"] == text
-    assert embed(http, input=[ids, ids]).json()["data"][1]["embedding"] == text[0]["embedding"]
+    assert embed(http, input=ids, token_ids=True).json()["data"] == text
+    both = embed(http, input=[ids, ids], token_ids=True)
+    assert both.json()["data"][1]["embedding"] == text[0]["embedding"]
+
+
+@pytest.mark.parametrize("ids", [[1, 2, 3], [[1, 2, 3]], ["a", [1]]])
+def test_token_ids_are_refused_unless_they_are_said_to_be_the_model_s(http, ids):
+    """LangChain sends OpenAI's by default, and most of them are ids of our vocabularies too."""
+    answer = embed(http, input=ids)
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "input")
+    assert "check_embedding_ctx_length=False" in answer.json()["error"]["message"]
 
 
 @pytest.mark.parametrize(
@@ -57,8 +66,8 @@ def test_token_ids_are_the_model_s_own(http, nano):
         ({"input": []}, 400, "input", None, "length"),
         ({"input": ""}, 400, "input", None, "length"),
         ({"input": ["a", ""]}, 400, "input", None, "input 1 is empty"),
-        ({"input": [[1], "a"]}, 400, "input", None, "input 1 is a text among token ids"),
-        ({"input": [[10**6]]}, 400, "input", None, "check_embedding_ctx_length=False"),
+        ({"input": [[1], "a"], "token_ids": True}, 400, "input", None, "input 1 is a text among token ids"),
+        ({"input": [[10**6]], "token_ids": True}, 400, "input", None, "check_embedding_ctx_length=False"),
         ({"input": ["a", 3]}, 400, "input", None, "input 1 is neither"),
         ({"input": "word " * 600}, 400, "input", "context_length_exceeded", "512"),
         ({"input": "a", "encoding_format": "int8"}, 400, "encoding_format", None, "float or base64"),

@@ -46,9 +46,9 @@ def show(model: str | None, as_json: bool) -> None:  # noqa: FBT001
 
     MODEL is a stored name or a folder; without it, the bundled model is shown.
     """
-    from efive.encoder import space_of
     from efive.engines.base import Precision
     from efive.models.checkpoint import read
+    from efive.models.digests import space_of
 
     models = store()
     checkpoint = read(models.resolve(model))

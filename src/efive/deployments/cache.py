@@ -23,19 +23,13 @@ class VectorCache:
 
     def __init__(self, size: int) -> None:
         """Hold at most `size` bytes; 0 holds nothing."""
-        self.hits = 0
-        self.misses = 0
         self._vectors: LRUCache[bytes, Floats] = LRUCache(size, getsizeof=lambda v: v.nbytes + _OVERHEAD)
 
     def find(self, keys: Iterable[bytes]) -> dict[bytes, Floats]:
         """Return the vectors that are known."""
         found = {}
         for key in keys if self._vectors.maxsize else ():
-            vector = self._vectors.get(key)
-            if vector is None:
-                self.misses += 1
-            else:
-                self.hits += 1
+            if (vector := self._vectors.get(key)) is not None:
                 found[key] = vector
         return found
 

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
@@ -63,8 +63,8 @@ class Answer:
 class Deployment:
     """One model, its engines and what waits for them. Everything happens on the event loop's thread."""
 
-    def __init__(self, settings: Settings, changed: Callable[["Deployment"], None] | None = None) -> None:
-        """Take settings that were checked; `start` does the work. `changed` is called at every new phase."""
+    def __init__(self, settings: Settings) -> None:
+        """Take settings that were checked; `start` does the work."""
         self.settings = settings
         self.phase = Phase.STOPPED
         self.reason = ""
@@ -72,7 +72,6 @@ class Deployment:
         self.started = 0.0
         """When it was last started, in seconds since 1970."""
         self.cache = VectorCache(settings.cache)
-        self._changed = changed
         self._encoder: Encoder | None = None
         self._scheduler: Scheduler | None = None
         self._pool: Pool | None = None
@@ -241,7 +240,6 @@ class Deployment:
             return
         self.reason = pool.reason
         if error is None:
-            self._tell()
             return
         self._set(Phase.FAILED, str(error))
         self.scheduler.refuse(self._unready())
@@ -273,7 +271,6 @@ class Deployment:
             raise
         self.scheduler.limits = Limits(settings.requests, settings.wait)
         self._follow()
-        self._tell()
 
     async def stop(self, *, drain: bool = True) -> None:
         """Refuse new requests, answer those that wait unless told not to, and end the engines."""
@@ -328,17 +325,11 @@ class Deployment:
             self._aim(target)
         except DeploymentError as error:  # it goes on with those that it has
             self.reason = str(error)
-        self._tell()
 
     # -- small things --------------------------------------------------------------------------------------------
 
     def _set(self, phase: Phase, reason: str = "") -> None:
         self.phase, self.reason = phase, reason
-        self._tell()
-
-    def _tell(self) -> None:
-        if self._changed is not None:
-            self._changed(self)
 
     def embed_from_thread(self, batch: TokenBatch) -> Floats:
         """Compute a batch for a thread that is not the event loop's."""

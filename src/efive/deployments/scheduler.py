@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import time
+from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -62,7 +63,7 @@ class Tally:
     """Seconds of all engines together."""
     speed: float = 0.0
     """Tokens a second of one allocation, lately; 0 before the first batch."""
-    fills: list[float] = field(default_factory=list)
+    fills: deque[float] = field(default_factory=lambda: deque(maxlen=100))
     """Shares of the token budget of the last batches."""
 
 
@@ -235,7 +236,7 @@ class Scheduler:
         tally.busy += seconds
         speed = tokens / max(seconds, 1e-6)
         tally.speed = speed if not tally.speed else tally.speed + _SMOOTHING * (speed - tally.speed)
-        tally.fills = [*tally.fills[-99:], tokens / self.info.token_budget]
+        tally.fills.append(tokens / self.info.token_budget)
 
 
 def _fail(waiting: Waiting[Job], error: BaseException) -> None:

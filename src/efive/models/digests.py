@@ -1,13 +1,15 @@
-"""Hashes of a model's weights and tokenizer: the same content gives the same hash in whatever files it lies."""
+"""Hashes of a model's weights and tokenizer, and its space: equal for the same content in whatever files it lies."""
 
 import hashlib
 import json
 from pathlib import Path
 
 from efive.errors import ModelFileError
+from efive.inputs import INSTRUCT_TEMPLATE
 from efive.models.checkpoint import Checkpoint, with_end
 from efive.models.tensors import fingerprint
 from efive.remember import remembered
+from efive.space import Space
 
 
 def of_checkpoint(checkpoint: Checkpoint, cache: Path) -> tuple[str, str]:
@@ -28,6 +30,21 @@ def of_checkpoint(checkpoint: Checkpoint, cache: Path) -> tuple[str, str]:
     )
     network = hashlib.sha256(f"{checkpoint.architecture.identity()} {weights}".encode()).hexdigest()
     return network, tokenizer
+
+
+def space_of(checkpoint: Checkpoint, precision: str, cache: Path) -> Space:
+    """Return the space of a checkpoint at an engine's precision; `cache` remembers the hashes."""
+    weights, tokenizer = of_checkpoint(checkpoint, cache)
+    return Space(
+        weights=weights,
+        tokenizer=tokenizer,
+        query_prefix=INSTRUCT_TEMPLATE if checkpoint.instruct else checkpoint.prompts.query,
+        passage_prefix=checkpoint.prompts.passage,
+        pooling=checkpoint.pooling,
+        normalized=True,
+        dimension=checkpoint.architecture.hidden,
+        precision=str(precision),
+    )
 
 
 def _state(files: list[Path]) -> list[tuple[str, int, int, int]]:

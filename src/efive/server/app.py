@@ -23,8 +23,10 @@ from efive.models.store import BUNDLED, ModelStore
 from efive.server import guards
 from efive.server.access import Access
 from efive.server.collections import Collections
-from efive.server.http import answer, make_door, service_of
+from efive.server.http import answer, make_door, metrics, service_of
 from efive.server.protocols import native, openai, pinecone, sambastudio, tei
+from efive.server.protocols.pinecone.inference import DOOR as PINECONE
+from efive.server.protocols.sambastudio.inference import DOOR as SAMBASTUDIO
 from efive.server.service import Limits, Service
 from efive.server.telemetry import Telemetry
 
@@ -114,7 +116,7 @@ async def _started(options: Options) -> AsyncIterator[Service]:
     service = Service(
         deployments, Access(state), Telemetry(deployments), collections, state, options.home, options.limits
     )
-    service.telemetry.announce("native", openai.DOOR, tei.DOOR)
+    service.telemetry.announce("native", openai.DOOR, tei.DOOR, SAMBASTUDIO, PINECONE)
     starting: asyncio.Future[None] | None = None
     try:
         names = dict.fromkeys(deployments.restore())
@@ -164,8 +166,3 @@ async def ready(request: Request) -> Response:
         if each.name in service.waiting or (each.name in service.expected and each.phase is Phase.FAILED)
     }
     return answer({"ready": not waiting, "waiting": waiting}, 503 if waiting else 200)
-
-
-async def metrics(request: Request) -> Response:
-    """Return the metrics for Prometheus."""
-    return Response(service_of(request).telemetry.text(), media_type="text/plain; version=0.0.4; charset=utf-8")

@@ -39,6 +39,7 @@ from efive.errors import (
 )
 from efive.server.access import Caller, Scope
 from efive.server.service import EmbedResult, Service
+from efive.vectors import Floats, to_base64
 
 log = logging.getLogger("efive.server")
 
@@ -285,6 +286,29 @@ def embed_headers(result: EmbedResult) -> dict[str, str]:
 
 def _milliseconds(seconds: float) -> str:
     return f"{1000 * seconds:.2f}"
+
+
+def openai_list(vectors: Floats, result: EmbedResult, model: str, *, packed: bool = False) -> dict[str, Any]:
+    """Return vectors (rows, dimension) as OpenAI's list of embeddings, which several protocols have.
+
+    Args:
+        vectors: those of `result`, or shorter ones.
+        result: whose tokens are counted.
+        model: as the client called it.
+        packed: whether each is base64 instead of numbers.
+    """
+    shown = [to_base64(vector) for vector in vectors] if packed else list(vectors)
+    return {
+        "object": "list",
+        "data": [{"object": "embedding", "index": index, "embedding": each} for index, each in enumerate(shown)],
+        "model": model,
+        "usage": {"prompt_tokens": result.tokens, "total_tokens": result.tokens},
+    }
+
+
+async def metrics(request: Request) -> Response:
+    """Return the server's metrics for Prometheus; no key is needed."""
+    return Response(service_of(request).telemetry.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
 def retry_after(error: Exception) -> dict[str, str]:

@@ -11,9 +11,4 @@ passages = OpenAIEmbeddings(model="e5:passage", **plain).embed_documents(["the c
 query = OpenAIEmbeddings(model="e5:query", **plain).embed_query("a sleeping pet")
 scores = [sum(a * b for a, b in zip(query, passage, strict=True)) for passage in passages]
 assert scores[0] > scores[1], scores
-tokens = OpenAIEmbeddings(model="e5", **options)  # sends another tokenizer's ids, or needs its files from the network
-try:
-    tokens.embed_documents(["the cat sleeps " * 3])
-except Exception as error:
-    assert "check_embedding_ctx_length" in str(error) or "tiktoken" in str(error) or "onnect" in str(error), error
 print(f"langchain-openai {version('langchain-openai')}: done")

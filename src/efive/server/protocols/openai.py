@@ -1,6 +1,5 @@
 """The embeddings part of OpenAI's API."""
 
-import base64
 from typing import Annotated, Any
 
 import msgspec
@@ -32,6 +31,7 @@ from efive.server.http import (
     embed_headers,
     guarded,
     make_door,
+    openai_list,
     parse,
     retry_after,
     service_of,
@@ -39,9 +39,12 @@ from efive.server.http import (
 from efive.server.service import EmbedRequest, Input
 
 DOOR = "openai"
+_NO_IDS = (
+    "input has token ids, which are most often those of OpenAI's tokenizer and mean other words here; send texts (in "
+    "LangChain: check_embedding_ctx_length=False), or token_ids: true with ids of the model's own vocabulary"
+)
 
 Text = Annotated[str, Meta(min_length=1)]
-Ids = Annotated[list[Annotated[int, Meta(ge=0)]], Meta(min_length=1)]
 
 
 class Body(msgspec.Struct):
@@ -58,6 +61,9 @@ class Body(msgspec.Struct):
     """The same by another name."""
     truncate: str | None = None
     """Ours: `end` or `start` instead of an error for texts that are too long."""
+    token_ids: bool = False
+    """Ours: lists of integers are ids of the model's own vocabulary. Without it they are refused: clients send ids of
+    OpenAI's tokenizer, which lie within most vocabularies and mean other words there."""
 
 
 # Our error: its type and code here.
@@ -91,6 +97,8 @@ async def embeddings(request: Request) -> Response:
     if body.encoding_format not in {None, "float", "base64"}:
         raise BodyError(f"encoding_format is {body.encoding_format!r}; it can be float or base64", "$.encoding_format")
     inputs = inputs_of(body.input)
+    if not body.token_ids and any(not isinstance(each, str) for each in inputs):
+        raise BodyError(_NO_IDS, "$.input")
     if body.dimensions is not None:
         _native(body.dimensions, service_of(request).deployments.find(body.model)[0])
     result = await service_of(request).embed(
@@ -103,18 +111,8 @@ async def embeddings(request: Request) -> Response:
             door=DOOR,
         )
     )
-    vectors: list[Any] = list(result.vectors)
-    if body.encoding_format == "base64":
-        vectors = [base64.b64encode(vector.astype("<f4", copy=False)).decode() for vector in vectors]
-    return answer(
-        {
-            "object": "list",
-            "data": [{"object": "embedding", "index": i, "embedding": v} for i, v in enumerate(vectors)],
-            "model": body.model,
-            "usage": {"prompt_tokens": result.tokens, "total_tokens": result.tokens},
-        },
-        headers=embed_headers(result),
-    )
+    shown = openai_list(result.vectors, result, body.model, packed=body.encoding_format == "base64")
+    return answer(shown, headers=embed_headers(result))
 
 
 def _native(dimensions: int, deployment: Deployment) -> None:

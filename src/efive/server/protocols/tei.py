@@ -1,7 +1,6 @@
 """The API of Hugging Face's Text Embeddings Inference, as of its version 1.9."""
 
 import asyncio
-import base64
 from typing import Any, Literal
 
 import msgspec
@@ -36,12 +35,15 @@ from efive.server.http import (
     embed_headers,
     guarded,
     make_door,
+    metrics,
+    openai_list,
     parse,
     retry_after,
     service_of,
 )
 from efive.server.service import EmbedRequest, EmbedResult, Input
 from efive.text.tokenizer import Token
+from efive.vectors import Floats, cut
 
 DOOR = "tei"
 MOST = 32
@@ -195,14 +197,9 @@ async def openai_embeddings(request: Request) -> Response:
     """Embed in OpenAI's form; the prefix, if any, is the server's."""
     body = await parse(request, OpenAi)
     result = await _embed(request, serving(request).name, inputs_of(body.input), Options())
-    shown = result.vectors if body.dimensions is None else _shorter(result.vectors, body.dimensions, normalize=True)
-    vectors: list[Any] = list(shown)
-    if body.encoding_format == "base64":
-        vectors = [base64.b64encode(vector.astype("<f4", copy=False)).decode() for vector in vectors]
-    data = [{"object": "embedding", "index": i, "embedding": v} for i, v in enumerate(vectors)]
-    usage = {"prompt_tokens": result.tokens, "total_tokens": result.tokens}
-    model = body.model or result.model
-    return answer({"object": "list", "data": data, "model": model, "usage": usage}, headers=_headers(result))
+    vectors = result.vectors if body.dimensions is None else _shorter(result.vectors, body.dimensions, normalize=True)
+    shown = openai_list(vectors, result, body.model or result.model, packed=body.encoding_format == "base64")
+    return answer(shown, headers=_headers(result))
 
 
 def inputs_of(given: object) -> list[Input]:
@@ -248,14 +245,9 @@ def _overflow(options: Options) -> Overflow:
     return Overflow.START if direction == "left" else Overflow.END
 
 
-def _shorter(vectors: Any, dimensions: int, *, normalize: bool) -> Any:  # noqa: ANN401 - floats in and out
-    width = vectors.shape[1]
-    if not 1 <= dimensions <= width:
-        raise InputError(f"`dimensions` should be positive and not larger than {width}. Given: {dimensions}")
-    cut = vectors[:, :dimensions]
-    if normalize:
-        cut = cut / np.maximum(np.linalg.norm(cut, axis=1, keepdims=True), np.finfo(np.float32).tiny)
-    return np.ascontiguousarray(cut)
+def _shorter(vectors: Floats, dimensions: int, *, normalize: bool) -> Floats:
+    shorter = cut(vectors, dimensions)
+    return shorter if normalize else np.ascontiguousarray(vectors[:, :dimensions])
 
 
 async def tokenize(request: Request) -> Response:
@@ -331,11 +323,6 @@ async def healthy(request: Request) -> Response:
     """Say whether a model answers; no key is needed."""
     serving(request)
     return PlainTextResponse("")
-
-
-async def metrics(request: Request) -> Response:
-    """Return the server's metrics; their names are ours, not TEI's."""
-    return Response(service_of(request).telemetry.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
 def _headers(result: EmbedResult) -> dict[str, str]:

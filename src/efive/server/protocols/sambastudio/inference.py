@@ -1,6 +1,6 @@
 """Predictions: three wire forms of SambaStudio, and the one of SambaNova Cloud."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 from msgspec import Meta
@@ -10,7 +10,7 @@ from starlette.responses import Response
 from efive.errors import ForbiddenError, InputError
 from efive.inputs import Overflow, Role
 from efive.server.access import Caller, Scope, presented
-from efive.server.http import BodyError, answer, embed_headers, parse, service_of
+from efive.server.http import BodyError, answer, embed_headers, openai_list, parse, service_of
 from efive.server.protocols.sambastudio.endpoints import Endpoint, admit, all_endpoints, holder
 from efive.server.service import EmbedRequest, EmbedResult
 
@@ -124,7 +124,7 @@ async def embeddings(request: Request) -> Response:
     deployment, _ = service_of(request).deployments.find(model)
     _check(body, deployment.encoder.dimension)
     result = await service_of(request).embed(wanted(deployment.name, texts, caller))
-    return answer(_openai(result, body.model or model), headers=embed_headers(result))
+    return answer(openai_list(result.vectors, result, body.model or model), headers=embed_headers(result))
 
 
 def _meant(own: list[Endpoint], model: str | None) -> Endpoint:
@@ -154,9 +154,3 @@ def _check(body: OpenAi, dimension: int) -> None:
         raise BodyError(
             f"dimensions is {body.dimensions}; the model has {dimension}, and was not trained to be cut", "$.dimensions"
         )
-
-
-def _openai(result: EmbedResult, model: str) -> dict[str, Any]:
-    rows = [{"object": "embedding", "index": i, "embedding": row} for i, row in enumerate(result.vectors)]
-    usage = {"prompt_tokens": result.tokens, "total_tokens": result.tokens}
-    return {"object": "list", "data": rows, "model": model, "usage": usage}
