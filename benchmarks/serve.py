@@ -5,7 +5,7 @@
 
 Every server has the same model folder, the same processors and as many threads; the load comes from a process of its
 own on the processor that is left. Servers take turns within a round. Beside them is the encoder in a process of its
-own, without any server.
+own, without any server: all texts in one call, and a text a call from as many threads as there are clients.
 """
 
 import argparse
@@ -30,6 +30,7 @@ from efive.models.store import BUNDLED, ModelStore
 MIXES = {"a": "queries of 8-16 tokens", "b": "passages of 116 tokens on average"}
 CLIENTS = (1, 8, 32, 128)
 TEXTS = {"a": 4096, "b": 1024}
+CALLS = "in process, a text a call"
 BUSY = 0.8
 """Share of its processor beyond which the load may have been in the way."""
 Record = dict[str, Any]
@@ -83,6 +84,7 @@ class Run:
                 for mix in self.options.mixes:
                     self._in_process(encoder, name, texts_of(folder, self.options.work, mix), mix, number)
                     for clients in self.options.clients:
+                        self._callers(encoder, name, mix, clients, number)
                         for each, server in servers.items():
                             self._cell(server, each, name, folder, (mix, clients, number))
         finally:
@@ -112,6 +114,15 @@ class Run:
             p50=float(np.percentile(single["query_ms"], 50)), p99=float(np.percentile(single["query_ms"], 99)),
         )  # fmt: skip
 
+    def _callers(self, encoder: Session, name: str, mix: str, clients: int, number: int) -> None:
+        """Measure the encoder without a server under the servers' load: a text a call, from so many threads."""
+        file = texts_of(model_folder(name, self.options.work), self.options.work, mix)
+        seen = encoder.ask("callers", file=str(file), clients=clients, seconds=self.options.seconds)
+        p50, p99 = (float(np.percentile(seen["milliseconds"], each)) for each in (50, 99))
+        self.record(
+            model=name, server=CALLS, mix=mix, clients=clients, round=number, rate=seen["rate"], p50=p50, p99=p99
+        )
+
     def _cell(self, server: Server, each: str, name: str, folder: Path, cell: tuple[str, int, int]) -> None:
         mix, clients, number = cell
         content = json.loads(texts_of(folder, self.options.work, mix).read_text("utf-8"))
@@ -139,13 +150,15 @@ def report(records: list[Record]) -> str:
         base = median(r["rate"] for r in inside)
         lines += [
             f"\n### {model}, {MIXES[mix]}\n",
-            "| clients | server | texts/s | of in process | p50 ms | p99 ms | wrong |",
+            "| clients | server | texts/s | of all in one call | of a text a call | p50 ms | p99 ms | wrong |",
         ]
-        lines += ["|---|---|---|---|---|---|---|", _line("", "in process", inside, base)]
+        lines += ["|---|---|---|---|---|---|---|---|", _line("", "in process, all in one call", inside, base, None)]
         for clients in sorted({r["clients"] for r in own if "clients" in r}):
             for server in dict.fromkeys(r["server"] for r in own):
                 found = [r for r in own if (r.get("clients"), r["server"]) == (clients, server)]
-                lines += [_line(str(clients), KINDS[server].title, found, base)] if found else []
+                calls = [r["rate"] for r in own if (r.get("clients"), r["server"]) == (clients, CALLS)]
+                title = KINDS[server].title if server in KINDS else server
+                lines += [_line(str(clients), title, found, base, median(calls))] if found else []
     busiest = max((r["load_cpu"] for r in records if "load_cpu" in r), default=0.0)
     lines.append(f"\nThe load took at most {busiest:.0%} of its processor.")
     if busiest > BUSY:
@@ -154,12 +167,13 @@ def report(records: list[Record]) -> str:
     return "\n".join(lines)
 
 
-def _line(clients: str, title: str, records: list[Record], base: float) -> str:
+def _line(clients: str, title: str, records: list[Record], base: float, calls: float | None) -> str:
     rate = median(r["rate"] for r in records)
     known = [r for r in records if r["p50"] is not None]
     p50, p99 = (f"{median(r[each] for r in known):.2f}" if known else "" for each in ("p50", "p99"))
     wrong = sum(r.get("wrong", 0) for r in records)
-    return f"| {clients} | {title} | {rate:,.0f} | {rate / base:.0%} | {p50} | {p99} | {wrong or ''} |"
+    of_calls = "" if calls is None else f"{rate / calls:.0%}"
+    return f"| {clients} | {title} | {rate:,.0f} | {rate / base:.0%} | {of_calls} | {p50} | {p99} | {wrong or ''} |"
 
 
 def read_options() -> argparse.Namespace:

@@ -10,6 +10,7 @@ import os
 import sys
 import time
 import traceback
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,22 @@ class Worker:
             times.append(round((time.perf_counter() - begin) * 1e3, 4))
         cpu = time.process_time() - cpu
         return {"query_ms": times, "wall_s": sum(times) / 1e3, "cpu_s": cpu, "peak_mb": peak_memory_mb()}
+
+    def callers(self, file: str, clients: int, seconds: float) -> Answer:
+        """Embed text after text in each of `clients` threads, as many requests do; return how many a second."""
+        texts, role = self._texts(file, None)
+        turns, end, times = iter(range(1 << 62)), time.perf_counter() + seconds, list[float]()
+
+        def call() -> None:
+            while (begin := time.perf_counter()) < end:
+                self._engine.embed([texts[next(turns) % len(texts)]], role)
+                times.append(round((time.perf_counter() - begin) * 1e3, 4))
+
+        begun = time.perf_counter()
+        with ThreadPoolExecutor(clients) as pool:
+            for call_ in [pool.submit(call) for _ in range(clients)]:
+                call_.result()
+        return {"rate": len(times) / (time.perf_counter() - begun), "milliseconds": times}
 
     def warm(self, file: str, count: int) -> Answer:
         """Embed the first texts, and let an engine that can find its best settings on them."""
