@@ -22,6 +22,8 @@ Report = Callable[[int], object]
 """Called with the number of documents that have just become safe."""
 Refusal = Callable[[InputError], object]
 """Called with what is wrong about a document that is left out."""
+Divide = Callable[[Document], Draft]
+"""Makes the passages of a document, in another way than the collection does."""
 
 
 @dataclass(slots=True)
@@ -52,6 +54,8 @@ class Adding:
     """None: the first document that is refused ends the call, after those before it are stored."""
     wrote: Report = lambda _passages: None
     """Called with the number of passages that were just written."""
+    divide: Divide | None = None
+    """Divides a document; None: into windows of the collection's shape."""
     done: Added = field(default_factory=Added)
     waiting: deque[Draft] = field(default_factory=deque)
     """Documents that are divided, and not stored yet."""
@@ -84,7 +88,7 @@ class Adding:
 
     def _draft(self, document: Document) -> Draft | None:
         try:
-            return draft(document, self.encoder, self.shape)
+            return draft(document, self.encoder, self.shape) if self.divide is None else self.divide(document)
         except InputError as error:
             self._refuse(error)
             return None

@@ -12,7 +12,7 @@ from efive.encoder import Encoder
 from efive.errors import CollectionError, InputError, SpaceMismatchError
 from efive.jsonlines import encodable
 from efive.search import calibrating, exporting, searching, sentences, terms
-from efive.search.adding import Added, Adding, Refusal, Report, with_document
+from efive.search.adding import Added, Adding, Divide, Refusal, Report, with_document
 from efive.search.asking import SearchOptions, Where, checked, condition
 from efive.search.calibrating import Fitted
 from efive.search.confidence import SAMPLE, Background
@@ -211,6 +211,7 @@ class Collection:
         *,
         progress: Report | None = None,
         refused: Refusal | None = None,
+        divide: Divide | None = None,
     ) -> Added:
         """Add documents; one whose id is there already replaces it, and is embedded only if its text has changed.
 
@@ -219,6 +220,8 @@ class Collection:
             progress: called with the number of documents that have just become safe on the disk.
             refused: called with what is wrong about each document that cannot be stored, which is then left out;
                 None makes the first one an error, after those before it are stored.
+            divide: makes the passages of a document; None: windows of the collection's size. What is stored already
+                under the same text stays as it was divided.
 
         When passages have become many, the indices that pay by then are built in a thread; searches go on.
 
@@ -232,7 +235,8 @@ class Collection:
             store = self._writable()
             upkeep = self._upkeep = self._upkeep or Upkeep(store)
             shape = self._current().settings.shape
-            return Adding(store, encoder, shape, progress or _nothing, refused, wrote=upkeep.wrote).run(documents)
+            report = progress or _nothing
+            return Adding(store, encoder, shape, report, refused, wrote=upkeep.wrote, divide=divide).run(documents)
 
     def update(self, id_: str, *, text: str | None = None, metadata: Metadata | None = None) -> None:
         """Change a document's text, or all of its metadata, which needs no embedding.

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,7 +24,7 @@ from efive.server import guards
 from efive.server.access import Access
 from efive.server.collections import Collections
 from efive.server.http import answer, make_door, metrics, service_of
-from efive.server.protocols import native, openai, pinecone, sambastudio, tei
+from efive.server.protocols import elastic, native, openai, pinecone, sambastudio, tei
 from efive.server.protocols.pinecone.inference import DOOR as PINECONE
 from efive.server.protocols.sambastudio.inference import DOOR as SAMBASTUDIO
 from efive.server.service import Limits, Service
@@ -44,6 +44,8 @@ class Options:
     limits: Limits = field(default_factory=Limits)
     traces: str | None = None
     """Where OpenTelemetry's traces go: a collector's address for OTLP over HTTP. None makes none."""
+    mounts: Mapping[str, Starlette] = field(default_factory=dict)
+    """Doors of others by path; each gets the service as `state.service`, as the server's own do."""
 
 
 def build(options: Options) -> Starlette:
@@ -54,6 +56,8 @@ def build(options: Options) -> Starlette:
         "/tei": tei.door(),
         "/samba": sambastudio.door(),
         "/pinecone": pinecone.door(),
+        "/es": elastic.door(),
+        **options.mounts,
     }
 
     @contextlib.asynccontextmanager

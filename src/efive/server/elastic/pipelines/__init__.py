@@ -1,0 +1,1 @@
+"""Ingest pipelines: what happens to a document before it is indexed."""

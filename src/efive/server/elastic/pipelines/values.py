@@ -1,0 +1,178 @@
+"""Processors that change the value of one field."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from efive.server.elastic.errors import illegal
+from efive.server.elastic.pipelines.document import Document, java_type
+from efive.server.elastic.pipelines.fields import Action
+from efive.server.elastic.pipelines.options import Options, mistaken
+
+Change = Callable[[Any], Any]
+_GROUP = re.compile(r"\\(.)|\$(\d|\{\w+\})", re.DOTALL)
+
+
+def lowercase(options: Options) -> Action:
+    """Write a text in small letters."""
+    return _each(options, _text(str.lower))
+
+
+def uppercase(options: Options) -> Action:
+    """Write a text in capitals."""
+    return _each(options, _text(str.upper))
+
+
+def trim(options: Options) -> Action:
+    """Take away white space around a text."""
+    return _each(options, _text(str.strip))
+
+
+def gsub(options: Options) -> Action:
+    """Replace what a regular expression matches."""
+    pattern, replacement = _pattern(options, "pattern"), _replacement(options.string("replacement"))
+    return _each(options, _text(lambda value: pattern.sub(replacement, value)))
+
+
+def split(options: Options) -> Action:
+    """Cut a text into a list where a regular expression matches."""
+    pattern, trailing = _pattern(options, "separator"), options.flag("preserve_trailing")
+
+    def cut(value: str) -> list[str]:
+        parts = pattern.split(value)
+        while parts and not trailing and not parts[-1]:
+            parts.pop()
+        return parts
+
+    return _one(options, _text(cut))
+
+
+def join(options: Options) -> Action:
+    """Put a list together to one text."""
+    separator = options.string("separator")
+
+    def joined(value: Any) -> str:  # noqa: ANN401
+        if not isinstance(value, list):
+            raise illegal(f"field of type [{java_type(value)}] cannot be cast to [java.util.List]")
+        return str(separator).join(_written(each) for each in value)
+
+    return _one(options, joined)
+
+
+def convert(options: Options) -> Action:
+    """Read a value as another type."""
+    name = options.string("type")
+    if name not in _READERS:
+        raise mistaken(f"[type] type [{name}] not supported, cannot convert field.")
+    return _each(options, _READERS[name])
+
+
+# -- how they are alike ----------------------------------------------------------------------------------------------
+
+
+def _one(options: Options, change: Change) -> Action:
+    path, skip, target = options.path(), options.flag("ignore_missing"), options.string("target_field", None)
+
+    def run(document: Document) -> None:
+        field = path(document)
+        if skip and document.find(field) is None:
+            return
+        value = document.get(field)
+        if value is None:
+            raise illegal(f"field [{field}] is null, cannot process it.")
+        document.set(target or field, change(value))
+
+    return run
+
+
+def _each(options: Options, change: Change) -> Action:
+    """Change a value, or each of a list's."""
+    return _one(options, lambda value: [change(each) for each in value] if isinstance(value, list) else change(value))
+
+
+def _text(change: Callable[[str], Any]) -> Change:
+    def checked(value: Any) -> Any:  # noqa: ANN401
+        if not isinstance(value, str):
+            raise illegal(f"value of type [{java_type(value)}] cannot be cast to [java.lang.String]")
+        return change(value)
+
+    return checked
+
+
+def _pattern(options: Options, name: str) -> re.Pattern[str]:
+    given = options.string(name)
+    try:
+        return re.compile(given)
+    except re.error as error:
+        raise mistaken(f"[{name}] Invalid regex pattern. {error}: {given}") from None
+
+
+def _replacement(given: str) -> str:
+    """Write Java's `$1` and `${name}` as Python does."""
+
+    def written(found: re.Match[str]) -> str:
+        if found[1] is not None:
+            return "\\\\" if found[1] == "\\" else str(found[1])
+        return rf"\g<{found[2].strip('{}')}>"
+
+    return _GROUP.sub(written, given)
+
+
+# -- convert's types -------------------------------------------------------------------------------------------------
+
+
+def _whole(bits: int, named: str) -> Change:
+    def read(value: Any) -> int:  # noqa: ANN401
+        text = _written(value).strip()
+        try:
+            found = int(text, 16) if text[:3].lower().lstrip("-").startswith("0x") else int(text)
+        except ValueError:
+            raise illegal(f"unable to convert [{text}] to {named}") from None
+        if not -(1 << bits - 1) <= found < 1 << bits - 1:
+            raise illegal(f"unable to convert [{text}] to {named}")
+        return found
+
+    return read
+
+
+def _decimal(named: str) -> Change:
+    def read(value: Any) -> float:  # noqa: ANN401
+        try:
+            return float(_written(value))
+        except ValueError:
+            raise illegal(f"unable to convert [{_written(value)}] to {named}") from None
+
+    return read
+
+
+def _boolean(value: Any) -> bool:  # noqa: ANN401
+    text = _written(value).lower()
+    if text not in {"true", "false"}:
+        raise illegal(f"[{_written(value)}] is not a boolean value, cannot convert to boolean")
+    return text == "true"
+
+
+def _best(value: Any) -> Any:  # noqa: ANN401
+    if not isinstance(value, str):
+        return value
+    for read in (_boolean, _whole(64, "long"), _decimal("double")):
+        try:
+            return read(value)
+        except Exception:  # noqa: BLE001, S112 - not that, then
+            continue
+    return value
+
+
+def _written(value: Any) -> str:  # noqa: ANN401
+    return value if isinstance(value, str) else str(value).lower() if isinstance(value, bool) else str(value)
+
+
+_READERS: dict[str, Change] = {
+    "integer": _whole(32, "integer"),
+    "long": _whole(64, "long"),
+    "float": _decimal("float"),
+    "double": _decimal("double"),
+    "boolean": _boolean,
+    "string": _written,
+    "auto": _best,
+}
