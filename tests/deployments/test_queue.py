@@ -7,17 +7,17 @@ from hypothesis import strategies as st
 from efive.deployments.queue import FairQueue, Waiting, divide
 
 LENGTHS = st.lists(st.integers(1, 512), min_size=1, max_size=30)
-REQUESTS = st.lists(st.tuples(LENGTHS, st.booleans()), min_size=1, max_size=12)
+REQUESTS = st.lists(LENGTHS, min_size=1, max_size=12)
 
 
-def waiting(name, lengths, low=False):
-    return Waiting(name, [np.zeros(length, np.int32) for length in lengths], low)
+def waiting(name, lengths):
+    return Waiting(name, [np.zeros(length, np.int32) for length in lengths])
 
 
 def filled(requests):
     queue = FairQueue()
-    for name, (lengths, low) in enumerate(requests):
-        queue.add(waiting(name, lengths, low))
+    for name, lengths in enumerate(requests):
+        queue.add(waiting(name, lengths))
     return queue
 
 
@@ -32,7 +32,7 @@ def length(waiting, row):
 @given(REQUESTS, st.integers(1, 2048), st.booleans())
 def test_every_row_once_within_the_budget_and_counted(requests, budget, padded):
     queue = filled(requests)
-    left = sum(sum(lengths) for lengths, _ in requests)
+    left = sum(map(sum, requests))
     seen = []
     while batch := queue.take(budget, padded=padded):
         costs = [length(*each) for each in batch]
@@ -40,7 +40,7 @@ def test_every_row_once_within_the_budget_and_counted(requests, budget, padded):
         seen += [(each.owner, row) for each, row in batch]
         left -= sum(costs)
         assert queue.tokens == left
-    assert sorted(seen) == [(name, row) for name, (lengths, _) in enumerate(requests) for row in range(len(lengths))]
+    assert sorted(seen) == [(name, row) for name, lengths in enumerate(requests) for row in range(len(lengths))]
     assert (queue.tokens, queue.requests) == (0, 0)
 
 
@@ -48,8 +48,8 @@ def test_every_row_once_within_the_budget_and_counted(requests, budget, padded):
 def test_counts_hold_whatever_is_dropped_or_given_back_in_between(requests, data):
     queue = FairQueue()
     alive, computed, dropped = {}, set(), set()
-    for name, (lengths, low) in enumerate(requests):
-        alive[name] = waiting(name, lengths, low)
+    for name, lengths in enumerate(requests):
+        alive[name] = waiting(name, lengths)
         queue.add(alive[name])
         match data.draw(st.sampled_from(["nothing", "take", "lose", "drop"])):
             case "take":
@@ -87,41 +87,28 @@ def test_a_short_request_passes_a_bulk_one(bulk, short, begun):
 
 
 @settings(deadline=None, max_examples=30)
-@given(st.lists(st.integers(1, 40), min_size=1, max_size=6), st.integers(1, 8), st.booleans())
-def test_nobody_is_starved_by_those_who_come_later(lengths, newcomer, low):
+@given(st.lists(st.integers(1, 40), min_size=1, max_size=6), st.integers(1, 8))
+def test_nobody_is_starved_by_those_who_come_later(lengths, newcomer):
     queue = FairQueue()
-    queue.add(waiting("first", lengths, low))
+    queue.add(waiting("first", lengths))
     served = rounds = 0
     while served < len(lengths):
-        queue.add(waiting("later", [newcomer], low))
+        queue.add(waiting("later", [newcomer]))
         served += sum(each.owner == "first" for each, _ in queue.take(1, padded=False))
         rounds += 1
         waiting_now = len(lengths) + 1  # at most: one came at each round in which the first was served
         assert rounds <= len(lengths) + waiting_now * (sum(lengths) // newcomer + 1)
 
 
-@given(REQUESTS)
-def test_low_priority_goes_last_and_is_fair_in_itself(requests):
-    queue = filled([*requests, ([512] * 20, True)])
-    order = [each.low for batch in batches(queue, 1) for each, _ in batch]
-    assert order == sorted(order)
-    queue.add(waiting("bulk", [100] * 50, low=True))
-    queue.add(waiting("normal", [512] * 50))
-    batches_of_normal = [queue.take(512, padded=False) for _ in range(50)]
-    assert {each.owner for batch in batches_of_normal for each, _ in batch} == {"normal"}
-    queue.add(waiting("query", [10], low=True))  # others' work has not made the bulk request older than it is
-    assert queue.take(1, padded=False)[0][0].owner == "query"
-
-
 def test_those_who_went_away_leave_nothing_behind():
     queue = FairQueue()
-    queue.add(waiting("normal", [1] * 100))
-    gone = [waiting("gone", [9], low=True) for _ in range(1000)]
+    queue.add(waiting("busy", [1] * 2000))
+    gone = [waiting("gone", [10_000]) for _ in range(1000)]
     for each in gone:
         queue.add(each)
         queue.drop(each)
         queue.take(1, padded=False)
-    assert len(queue._low._heap) <= 2
+    assert len(queue._heap) <= 3
 
 
 @given(LENGTHS, st.integers(0, 200))

@@ -154,20 +154,6 @@ def test_too_much_is_refused_with_the_time_to_come_back():
     run(test)
 
 
-def test_low_priority_waits_for_the_others():
-    async def test():
-        scheduler, engine = Scheduler(INFO, 0), Held()
-        scheduler.join(engine)
-        jobs = [begin(scheduler, 16), begin(scheduler, 16), begin(scheduler, 15, low=True), begin(scheduler, 16)]
-        for size in (16, 16, 16, 15):
-            await turns()
-            assert engine.sizes[0] == [size]
-            engine.answer()
-        await asyncio.gather(*jobs)
-
-    run(test)
-
-
 def test_an_error_is_its_batch_s_alone_and_a_dead_engine_gets_nothing_more():
     async def test():
         scheduler, engine = Scheduler(INFO, 0), Held()
@@ -219,7 +205,7 @@ def test_who_leaves_gets_no_more_and_delivers_what_it_has():
 def test_what_is_abandoned_fails_and_what_is_refused_does_not_wait():
     async def test():
         scheduler, engine = Scheduler(INFO, 0), Held()
-        waiting = [begin(scheduler, 16, 3), begin(scheduler, 2, low=True)]
+        waiting = [begin(scheduler, 16, 3), begin(scheduler, 2)]
         await turns()
         scheduler.refuse("e5 is stopping")
         with pytest.raises(NotReadyError, match="e5 is stopping"):

@@ -23,8 +23,6 @@ class Waiting(Generic[Owner]):
     owner: Owner
     """Whose they are; the queue does not look at it."""
     rows: Sequence[TokenIds]
-    low: bool = False
-    """Whether all others go first."""
     dropped: bool = False
     """Nobody waits for them any more."""
     order: list[int] = field(default_factory=list)
@@ -32,7 +30,7 @@ class Waiting(Generic[Owner]):
     taken: int = 0
     """How many of `order` are gone."""
     served: int = 0
-    """The clock of its line at which the next row is done, if nothing else were."""
+    """The clock of the queue at which the next row is done, if nothing else were."""
 
     @property
     def next(self) -> int:
@@ -75,8 +73,11 @@ class FairQueue(Generic[Owner]):
     def __init__(self) -> None:
         self.tokens = 0
         self.requests = 0
-        self._normal: _Line[Owner] = _Line()
-        self._low: _Line[Owner] = _Line()
+        self._clock = 0
+        self._numbers = count()
+        self._heap: list[tuple[int, int, Waiting[Owner]]] = []
+        self._dropped = 0
+        """Requests in it that nobody waits for any more."""
 
     def add(self, waiting: Waiting[Owner]) -> None:
         """Let a request wait for its rows, at least one."""
@@ -84,7 +85,7 @@ class FairQueue(Generic[Owner]):
         waiting.order = [0] if len(lengths) == 1 else sorted(range(len(lengths)), key=lengths.__getitem__)
         self.tokens += sum(lengths)
         self.requests += 1
-        self._line(waiting).push(waiting)
+        self._push(waiting)
 
     def give_back(self, batch: Batch[Owner]) -> None:
         """Let rows wait again that no engine has computed."""
@@ -96,14 +97,18 @@ class FairQueue(Generic[Owner]):
             self.tokens += len(waiting.rows[row])
             if gone:
                 self.requests += 1
-                self._line(waiting).push(waiting)
+                self._push(waiting)
+
+    def _push(self, waiting: Waiting[Owner]) -> None:
+        waiting.served = self._clock + waiting.next
+        heapq.heappush(self._heap, (waiting.served, next(self._numbers), waiting))
 
     def drop(self, waiting: Waiting[Owner]) -> None:
         """Forget what is left of a request; dropping twice does nothing."""
         if not waiting.dropped and waiting.taken < len(waiting.order):
             self.tokens -= waiting.left
             self.requests -= 1
-            self._line(waiting).dropped += 1
+            self._dropped += 1
         waiting.dropped = True
 
     def take(self, budget: int, *, padded: bool) -> Batch[Owner]:
@@ -115,8 +120,7 @@ class FairQueue(Generic[Owner]):
         """
         batch: Batch[Owner] = []
         total = longest = 0
-        while (line := self._first()) is not None:
-            waiting = line.first
+        while (waiting := self._first()) is not None:
             tokens = waiting.next
             longest = max(longest, tokens)
             cost = longest * (len(batch) + 1) if padded else total + tokens
@@ -124,59 +128,28 @@ class FairQueue(Generic[Owner]):
                 break
             total += tokens
             batch.append((waiting, waiting.order[waiting.taken]))
-            self.requests -= line.advance()
+            self._advance(waiting)
         self.tokens -= total
         return batch
 
-    def _first(self) -> "_Line[Owner] | None":
-        """Return the line whose first request is next, or None if nothing waits."""
-        if self._normal.tidy():
-            return self._normal
-        return self._low if self._low.tidy() else None
+    def _first(self) -> Waiting[Owner] | None:
+        """Return the request whose row is next. Those who were dropped go: at the front, and all if they are many."""
+        if self._dropped > len(self._heap) // 2:
+            self._heap = [each for each in self._heap if not each[2].dropped]
+            heapq.heapify(self._heap)
+            self._dropped = 0
+        while self._heap and self._heap[0][2].dropped:
+            heapq.heappop(self._heap)
+            self._dropped -= 1
+        return self._heap[0][2] if self._heap else None
 
-    def _line(self, waiting: Waiting[Owner]) -> "_Line[Owner]":
-        return self._low if waiting.low else self._normal
-
-
-class _Line(Generic[Owner]):
-    """Requests of one priority, by turn."""
-
-    def __init__(self) -> None:
-        self.dropped = 0
-        """Requests in it that nobody waits for any more."""
-        self._clock = 0
-        self._numbers = count()
-        self._heap: list[tuple[int, int, Waiting[Owner]]] = []
-
-    @property
-    def first(self) -> Waiting[Owner]:
-        """The request whose row is next."""
-        return self._heap[0][2]
-
-    def push(self, waiting: Waiting[Owner]) -> None:
-        """Let a request stand in line."""
-        waiting.served = self._clock + waiting.next
-        heapq.heappush(self._heap, (waiting.served, next(self._numbers), waiting))
-
-    def advance(self) -> int:
-        """Move on behind the first request's next row; return 1 if that was its last, else 0."""
-        waiting = self.first
+    def _advance(self, waiting: Waiting[Owner]) -> None:
+        """Move on behind the next row of the first request."""
         self._clock = waiting.served  # not where the row began: those who come later would pass for ever
         waiting.taken += 1
         if waiting.taken == len(waiting.order):
             heapq.heappop(self._heap)
-            return 1
-        waiting.served += waiting.next
-        heapq.heapreplace(self._heap, (waiting.served, next(self._numbers), waiting))
-        return 0
-
-    def tidy(self) -> bool:
-        """Let those go who were dropped: at the front, and all if they are many; say whether anybody stands here."""
-        if self.dropped > len(self._heap) // 2:
-            self._heap = [each for each in self._heap if not each[2].dropped]
-            heapq.heapify(self._heap)
-            self.dropped = 0
-        while self._heap and self.first.dropped:
-            heapq.heappop(self._heap)
-            self.dropped -= 1
-        return bool(self._heap)
+            self.requests -= 1
+        else:
+            waiting.served += waiting.next
+            heapq.heapreplace(self._heap, (waiting.served, next(self._numbers), waiting))

@@ -115,13 +115,12 @@ class Scheduler:
         while self.queue.requests or self.computing:
             await asyncio.sleep(0.02)
 
-    async def submit(self, rows: Sequence[TokenIds], *, timeout: float | None = None, low: bool = False) -> Job:
+    async def submit(self, rows: Sequence[TokenIds], *, timeout: float | None = None) -> Job:
         """Compute the vectors of `rows`; a caller that is cancelled frees what has not begun.
 
         Args:
             rows: token ids, at least one row.
             timeout: seconds that the answer may take; None for ever.
-            low: whether requests that are not low go first.
 
         Raises:
             OverloadedError: if too much waits already.
@@ -132,7 +131,7 @@ class Scheduler:
         self._admit()
         vectors = np.empty((len(rows), self.info.dimension), dtype=np.float32)
         job = Job(vectors, self._loop.create_future(), time.perf_counter(), len(rows))
-        waiting = Waiting(job, rows, low)
+        waiting = Waiting(job, rows)
         self.queue.add(waiting)
         self._plan()
         try:

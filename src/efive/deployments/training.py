@@ -2,23 +2,18 @@
 
 import asyncio
 import contextlib
-import sys
 from collections.abc import Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
-import psutil
 from msgspec import Meta
 
+from efive.deployments import processes
 from efive.errors import InputError, TrainingError
 from efive.jsonlines import without_bom
 
-_PATIENCE = 10.0
-"""Seconds that a process has to end when it is asked to."""
-_YIELDS = 10
-"""How much training yields to the engines, as `nice` counts."""
 _SHOWN = 20
 """Problems of training data that are told."""
 _TRAIN = "train.jsonl"
@@ -55,7 +50,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         del values["train_n_passages"]
         values["batch"] = values.pop("batch_size")
         options = [f"--{name.replace('_', '-')}={value}" for name, value in values.items() if value is not None]
-        return [*_efive("train", "supervised"), f"--data={data}", f"--output={run}", *options]
+        return [*processes.efive("train", "supervised"), f"--data={data}", f"--output={run}", *options]
 
     def steps(self, examples: int) -> int:
         """Return how many steps a run over so many examples takes."""
@@ -71,6 +66,8 @@ class Checked(msgspec.Struct, frozen=True):
     problems: tuple[str, ...] = ()
     """The first of them, each with its file and line."""
     problem_count: int = 0
+    negatives: int = 0
+    """That every example has, at least."""
 
 
 class Progress(msgspec.Struct, frozen=True):
@@ -81,10 +78,6 @@ class Progress(msgspec.Struct, frozen=True):
     """What it notes of the step: `loss`, `learning_rate`, `examples_per_second` and others."""
     measured: dict[str, float] = {}
     """The last figures of what is held out."""
-
-
-def _efive(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "efive", *arguments]
 
 
 async def check(data: Path, negatives: int, environment: Mapping[str, str]) -> Checked:
@@ -100,15 +93,15 @@ async def check(data: Path, negatives: int, environment: Mapping[str, str]) -> C
     """
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(
-        *_efive("data", "check", str(data), "--json"), stdout=pipe, stderr=pipe, env=environment
+        *processes.efive("data", "check", str(data), "--json"), stdout=pipe, stderr=pipe, env=environment
     )
     try:
         out, said = await process.communicate()
     except asyncio.CancelledError:
-        await _end(process)
+        await processes.end(process)
         raise
     if not out:
-        raise InputError(_last_line(said.decode(errors="replace")) or f"{data} could not be read")
+        raise InputError(processes.last_line(said.decode(errors="replace")) or f"{data} could not be read")
     report = msgspec.json.decode(out)
     # What the reader mends by itself, such as a negative that is also a positive, does not keep anybody from training.
     unusable = [kind for kind in report["problems"].values() if not kind["first"][0]["mended"]]
@@ -119,7 +112,7 @@ async def check(data: Path, negatives: int, environment: Mapping[str, str]) -> C
         wrong = await asyncio.to_thread(_too_few, data, negatives)
         wrong = wrong or [f"an example has only {least} usable negatives; train_n_passages asks for {negatives}"]
         count = len(wrong)
-    return Checked(report["examples"], report["corpus"], tuple(wrong[:_SHOWN]), count)
+    return Checked(report["examples"], report["corpus"], tuple(wrong[:_SHOWN]), count, least)
 
 
 class _Ids(msgspec.Struct):
@@ -155,45 +148,12 @@ async def run(command: list[str], said: Path, environment: Mapping[str, str]) ->
     Raises:
         TrainingError: with its last words if it fails.
     """
-    with said.open("ab") as file:
-        process = await asyncio.create_subprocess_exec(
-            *command, stdin=asyncio.subprocess.DEVNULL, stdout=file, stderr=file, env=environment,
-            start_new_session=True,
-        )  # fmt: skip
-    try:
-        with contextlib.suppress(psutil.Error):  # it may have ended already
-            psutil.Process(process.pid).nice(_YIELDS)
-        code = await process.wait()
-    except asyncio.CancelledError:
-        await _end(process)
-        raise
-    if code:
-        words = _last_line(said.read_text(encoding="utf-8", errors="replace"))
-        raise TrainingError(words if code > 0 and words else f"training was killed by signal {-code}")
-
-
-async def _end(process: asyncio.subprocess.Process) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        process.terminate()
-    try:
-        await asyncio.wait_for(process.wait(), _PATIENCE)
-    except TimeoutError:
-        process.kill()
-        await process.wait()
+    await processes.run(command, said, environment, TrainingError, "training")
 
 
 def end_orphans(run: Path) -> None:
     """End the process that a server which was killed has left behind, if one still trains into `run`."""
-    for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error):  # it has ended, or is somebody else's
-            if f"--output={run}" in process.cmdline():
-                process.kill()
-                process.wait(_PATIENCE)
-
-
-def _last_line(text: str) -> str:
-    lines = [line for line in text.replace("\r", "\n").splitlines() if line.strip()]
-    return lines[-1].removeprefix("efive: ") if lines else ""
+    processes.end_orphans(f"--output={run}")
 
 
 def progress(run: Path) -> Progress:
