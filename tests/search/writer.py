@@ -37,7 +37,7 @@ def act(path: Path, encoder: Encoder, task: dict, safe: Say, collection: Collect
         case "delete":
             collection.delete(task["ids"])
         case "maintain":
-            collection._writable().maintain(force=True)
+            collection._opened.writable().maintain(force=True)
         case "migrate":
             collection.close()
             migrate(path, encoder, Wanted(window=task["window"]), progress=safe)

@@ -1,6 +1,5 @@
 """Collection: documents, kept with the space that they are embedded in, and searched."""
 
-import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -9,21 +8,21 @@ from types import TracebackType
 from typing import Self, Unpack
 
 from efive.encoder import Encoder
-from efive.errors import CollectionError, InputError, SpaceMismatchError
+from efive.errors import CollectionError, InputError
 from efive.jsonlines import encodable
-from efive.search import calibrating, exporting, searching, sentences, terms
+from efive.search import calibrating, exporting, searching, sentences
 from efive.search.adding import Added, Adding, Divide, Refusal, Report, with_document
 from efive.search.asking import SearchOptions, Where, checked, condition
 from efive.search.calibrating import Fitted
 from efive.search.confidence import SAMPLE, Background
 from efive.search.documents import Document, Metadata
-from efive.search.folder import Folder, Settings, calibration_of, keep_calibration, settings_of
-from efive.search.lance.table import LanceStore, heal, sound
+from efive.search.folder import Folder, keep_calibration
+from efive.search.generation import Generation, Opened
 from efive.search.passages import check
 from efive.search.searching import Hit, Question
 from efive.search.store import Entry, Snapshot
 from efive.search.upkeep import Upkeep
-from efive.search.wanted import Wanted, codec_of, vectors_named
+from efive.search.wanted import Wanted, vectors_named
 from efive.space import Space
 from efive.vectors import Floats
 
@@ -49,17 +48,6 @@ class Stats:
     calibration: Fitted | None
 
 
-@dataclass(frozen=True)
-class _Generation:
-    """The generation of passages that is open."""
-
-    path: Path
-    settings: Settings
-    store: LanceStore
-    seen: tuple[int, int]
-    """What `Folder.changed` said when it was opened."""
-
-
 class Collection:
     """A collection on this machine. Safe to use from several threads; close it, or use it in a `with` block.
 
@@ -71,13 +59,8 @@ class Collection:
         """Put the parts together. Use `Collection.open`."""
         self._folder = folder
         self._encoder = encoder
-        self._wanted = wanted
-        self._generation: _Generation | None = None
-        self._background: tuple[int, Background] | None = None
-        self._calibration: Fitted | None = None
-        self._writing = threading.RLock()
-        self._opening = threading.RLock()
-        self._writer = False
+        self._opened = Opened(folder, encoder, wanted)
+        self._writing = self._opened.writing
         self._upkeep: Upkeep | None = None
 
     @classmethod
@@ -114,7 +97,7 @@ class Collection:
         wanted = Wanted(window, overlap, vectors_named(vectors), model)
         collection = cls(Folder(Path(path).expanduser()), encoder, wanted)
         if collection._folder.exists or not create:
-            collection._current()
+            collection._opened.current()
         return collection
 
     @property
@@ -125,7 +108,7 @@ class Collection:
     @property
     def space(self) -> Space:
         """The space that its passages are embedded in."""
-        return self._current().settings.space
+        return self._opened.current().settings.space
 
     # -- reading -------------------------------------------------------------------------------------------------
 
@@ -146,8 +129,9 @@ class Collection:
             raise InputError("the query is empty")
         if asked.mode != "text" and self._encoder is None:
             raise InputError(f"mode {asked.mode} needs an encoder; open the collection with one, or use mode text")
-        snapshot = self._snapshot()
-        if asked.min_confidence is not None and self._calibration is None:
+        generation = self._opened.current()
+        snapshot, known = generation.store.snapshot(), generation.calibration
+        if asked.min_confidence is not None and known is None:
             raise CollectionError(
                 f"{self._folder.path} is not calibrated, so there is no confidence; "
                 f"`efive collections calibrate -c {self._folder.path.absolute()}` does it"
@@ -155,9 +139,8 @@ class Collection:
         question = Question(text, None)
         if asked.mode != "text" and self._encoder is not None:
             vector = self._encoder.embed_queries([text]).vectors[0]
-            background = self._known_background(snapshot)
+            background = _background(generation, snapshot)
             question = Question(text, vector, _spread(background, vector))
-        known = self._calibration
         return searching.search(snapshot, question, asked, None if known is None else known.calibration)
 
     def get(self, ids: Iterable[str]) -> list[Document]:
@@ -167,6 +150,10 @@ class Collection:
     def ids(self, where: Where | None = None) -> Iterator[str]:
         """Yield the ids of all documents, or of those that `where` holds for."""
         return self._snapshot().ids(condition(where))
+
+    def digests(self, ids: Iterable[str] | None = None) -> dict[str, str]:
+        """Return the digests of all documents, or of those of `ids` that are there: they change with what is stored."""
+        return self._snapshot().digests(None if ids is None else _names(ids))
 
     def entries(self) -> Iterator[Entry]:
         """Yield every document with its passages and vectors, in the order of their ids."""
@@ -189,9 +176,8 @@ class Collection:
 
     def stats(self) -> Stats:
         """Say what the collection holds."""
-        counts = self._snapshot().counts()
-        open_ = self._current()
-        settings = open_.settings
+        open_ = self._opened.current()
+        counts, settings = open_.store.snapshot().counts(), open_.settings
         return Stats(
             counts.documents,
             counts.passages,
@@ -200,7 +186,7 @@ class Collection:
             settings.shape.window,
             settings.shape.overlap,
             settings.vectors,
-            self._calibration,
+            open_.calibration,
         )
 
     # -- writing -------------------------------------------------------------------------------------------------
@@ -232,9 +218,9 @@ class Collection:
         """
         with self._writing:
             encoder = self._needed_encoder()
-            store = self._writable()
+            store = self._opened.writable()
             upkeep = self._upkeep = self._upkeep or Upkeep(store)
-            shape = self._current().settings.shape
+            shape = self._opened.current().settings.shape
             report = progress or _nothing
             return Adding(store, encoder, shape, report, refused, wrote=upkeep.wrote, divide=divide).run(documents)
 
@@ -245,7 +231,7 @@ class Collection:
             InputError: if there is no such document.
         """
         with self._writing:
-            store = self._writable()
+            store = self._opened.writable()
             found = store.snapshot().entries([id_])
             if not found:
                 raise InputError(f"there is no document {id_!r}")
@@ -270,7 +256,7 @@ class Collection:
         if ids is None and wanted is None:
             raise InputError("the condition is empty and would remove everything; `not exists(nothing)` does so")
         with self._writing:
-            store = self._writable()
+            store = self._opened.writable()
             snapshot = store.snapshot()
             names = list(snapshot.ids(wanted) if ids is None else snapshot.digests(_names(ids)))
             store.remove(names)
@@ -281,12 +267,12 @@ class Collection:
         with self._writing:
             if self._upkeep is not None:
                 self._upkeep.wait()
-            self._writable().maintain()
+            self._opened.writable().maintain()
 
     def rebuild(self) -> None:
         """Merge the files, cover all passages by the indices, calibrate anew."""
         with self._writing:
-            self._writable().maintain(force=True)
+            self._opened.writable().maintain(force=True)
             if self._encoder is not None:
                 self.calibrate()
 
@@ -294,113 +280,30 @@ class Collection:
         """Measure what scores mean here, for confidences; None if there are too few documents for that."""
         with self._writing:
             encoder = self._needed_encoder()
-            store = self._writable()
+            store = self._opened.writable()
             snapshot = store.snapshot()
             fitted = calibrating.calibrate(snapshot, encoder)
-            keep_calibration(self._current().path, None if fitted is None else fitted.to_dict())
-            self._calibration = fitted
+            generation = self._opened.current()
+            keep_calibration(generation.path, None if fitted is None else fitted.to_dict())
+            generation.calibration = fitted
             return fitted
 
     def calibrate_if_grown(self) -> Fitted | None:
         """Calibrate if that has not been done, or on less than half or more than twice as many passages."""
         with self._writing:
-            known, total = self._calibration, self._snapshot().counts().passages
+            generation = self._opened.current()
+            known, total = generation.calibration, generation.store.snapshot().counts().passages
             if known is not None and known.passages / 2 <= total <= known.passages * 2:
                 return known
             return self.calibrate()
 
-    # -- the generation ------------------------------------------------------------------------------------------
-
     def _snapshot(self) -> Snapshot:
-        return self._current().store.snapshot()
-
-    def _current(self) -> _Generation:
-        """Return the current generation; a migration may have changed it."""
-        with self._opening:
-            if self._generation is None or self._generation.seen != self._folder.changed():
-                seen = self._folder.changed()  # first: a switch between the two is noticed by the next call
-                path = self._folder.generation()
-                settings = settings_of(path)
-                self._refuse_other_space(settings)
-                self._refuse_other_terms(settings)
-                self._mend(path)
-                stored = calibration_of(path)
-                self._calibration = None if stored is None else Fitted.from_dict(stored)
-                self._background = None
-                store = LanceStore(path, codec_of(settings))
-                self._generation = _Generation(path, settings, store, seen)
-            return self._generation
-
-    def _refuse_other_space(self, settings: Settings) -> None:
-        if self._encoder is None:
-            return
-        if difference := settings.space.difference(self._encoder.space):
-            raise SpaceMismatchError(
-                f"{self._folder.path} was embedded by another model. {difference} Open it with the model that made "
-                f"it, or embed it anew with `efive migrate {self._folder.path.absolute()} --model MODEL`"
-            )
-
-    def _refuse_other_terms(self, settings: Settings) -> None:
-        if settings.terms != terms.VERSION:
-            raise CollectionError(
-                f"{self._folder.path} was indexed by an efive that cuts words otherwise (version {settings.terms}, now "
-                f"{terms.VERSION}); `efive migrate {self._folder.path.absolute()}` brings it up to date"
-            )
-
-    def _mend(self, generation: Path) -> None:
-        """Undo what a power cut has torn, unless another process writes: then it has done so."""
-        if self._writer or sound(generation) or not self._writing.acquire(blocking=False):
-            return  # another thread is about to write, which mends first
-        try:
-            self._mend_alone(generation)
-        finally:
-            self._writing.release()
-
-    def _mend_alone(self, generation: Path) -> None:
-        try:
-            self._folder.acquire()
-        except CollectionError:
-            return  # another process writes, or this one may not: then reading says what is wrong
-        try:
-            heal(generation)
-        finally:
-            self._folder.release()
-
-    def _writable(self) -> LanceStore:
-        """Become the writer, make the collection if there is none, heal it if a power cut has torn it."""
-        if not self._writer:
-            self._folder.acquire()
-            try:
-                if self._folder.exists:
-                    heal(self._folder.generation())
-                    self._folder.tidy()
-            except BaseException:
-                self._folder.release()
-                raise
-            self._writer = True
-        if not self._folder.exists:
-            settings = self._wanted.settings(self._needed_encoder())
-            path = self._folder.begin(settings)
-            with self._folder.abandoned_on_error(path):
-                LanceStore(path, codec_of(settings), create=True)
-                self._folder.switch(path)
-        return self._current().store
+        return self._opened.current().store.snapshot()
 
     def _needed_encoder(self) -> Encoder:
         if self._encoder is None:
             raise InputError("this needs an encoder; open the collection with one")
         return self._encoder
-
-    def _known_background(self, snapshot: Snapshot) -> Background | None:
-        """Return the background, sampled anew whenever the collection has doubled or halved."""
-        total = snapshot.counts().passages
-        known = self._background
-        if known is None or not known[0] / 2 <= total <= known[0] * 2:
-            if total < 2:
-                return None
-            known = (total, Background(snapshot.sample(SAMPLE)[1]))
-            self._background = known
-        return known[1]
 
     def close(self) -> None:
         """Let go of the collection, so that another process can write; a second call does nothing."""
@@ -410,15 +313,7 @@ class Collection:
                     self._upkeep.wait()
             finally:
                 self._upkeep = None
-                self._let_go()
-
-    def _let_go(self) -> None:
-        if self._generation is not None:
-            self._generation.store.close()
-            self._generation = None
-        if self._writer:
-            self._folder.release()
-            self._writer = False
+                self._opened.close()
 
     def __enter__(self) -> Self:
         return self
@@ -433,6 +328,16 @@ def _names(ids: Iterable[str]) -> list[str]:
     if isinstance(ids, str):
         raise InputError("ids is one str; pass a list of ids, [id] for a single one")
     return [encodable(name, "an id") for name in ids]
+
+
+def _background(generation: Generation, snapshot: Snapshot) -> Background | None:
+    """Return the background, sampled anew whenever the collection has doubled or halved."""
+    total, known = snapshot.counts().passages, generation.background
+    if known is None or not known[0] / 2 <= total <= known[0] * 2:
+        if total < 2:
+            return None
+        known = generation.background = total, Background(snapshot.sample(SAMPLE)[1])
+    return known[1]
 
 
 def _spread(background: Background | None, query: Floats) -> tuple[float, float]:

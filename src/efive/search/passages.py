@@ -3,7 +3,7 @@
 import hashlib
 import json
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from efive.encoder import Encoder
@@ -11,6 +11,7 @@ from efive.errors import InputError
 from efive.search.documents import Document, Section, check_metadata
 from efive.search.store import Passage
 from efive.search.terms import index_terms
+from efive.text.chunking import Span
 
 _JOIN = " > "
 
@@ -37,7 +38,24 @@ class Draft:
     terms: list[str]
 
 
+Windows = Callable[[str, str], tuple[str, Sequence[Span]]]
+"""Divides the text of a section, below its headings; returns the headings that fit, and characters (start, end)."""
+
+
 def draft(document: Document, encoder: Encoder, shape: Shape) -> Draft:
+    """Divide a document into passages of a shape, section by section.
+
+    Raises:
+        InputError: naming the document, if it has no text or cannot be divided.
+    """
+
+    def windows(text: str, context: str) -> tuple[str, Sequence[Span]]:
+        return encoder.windows(text, size=shape.window, overlap=shape.overlap, context=context)
+
+    return divided(document, windows)
+
+
+def divided(document: Document, windows: Windows) -> Draft:
     """Divide a document into passages, section by section.
 
     Raises:
@@ -52,10 +70,10 @@ def draft(document: Document, encoder: Encoder, shape: Shape) -> Draft:
             continue
         context = _JOIN.join(section.headings) + "\n" if section.headings else ""
         try:
-            context, windows = encoder.windows(text, size=shape.window, overlap=shape.overlap, context=context)
+            context, spans = windows(text, context)
         except InputError as error:
             raise InputError(f"document {document.id!r}: {error}") from None
-        for start, end in windows:
+        for start, end in spans:
             first = section.start + start
             made.passages.append(
                 Passage(

@@ -96,8 +96,8 @@ class Snapshot(Protocol):
     def documents(self, ids: Sequence[str]) -> list[Document]:
         """Return those of the documents that are there, in the order of `ids`."""
 
-    def digests(self, ids: Sequence[str]) -> dict[str, str]:
-        """Return the digests of those of the documents that are there."""
+    def digests(self, ids: Sequence[str] | None) -> dict[str, str]:
+        """Return the digests of those of the documents that are there; None asks for all."""
 
     def ids(self, where: Condition | None = None) -> Iterator[str]:
         """Yield the ids of all documents, or of those that `where` holds for, in no particular order."""

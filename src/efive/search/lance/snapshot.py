@@ -111,9 +111,9 @@ class LanceSnapshot:
         found = {row["document"]: document_of(row) for batch in rows for row in batch.to_pylist()}
         return [found[name] for name in ids if name in found]
 
-    def digests(self, ids: Sequence[str]) -> dict[str, str]:
-        """Return the digests of those of the documents that are there."""
-        rows = self._scan(f"{_FIRST} AND {among('document', ids)}", ["document", "digest"])
+    def digests(self, ids: Sequence[str] | None) -> dict[str, str]:
+        """Return the digests of those of the documents that are there; None asks for all."""
+        rows = self._scan(_FIRST if ids is None else f"{_FIRST} AND {among('document', ids)}", ["document", "digest"])
         return {row["document"]: row["digest"] for batch in rows for row in batch.to_pylist()}
 
     def ids(self, where: Condition | None = None) -> Iterator[str]:
