@@ -26,7 +26,20 @@ MAY = {
     "evaluation": {"encoder", "engines", "models", "nearest", "search", "vectors"},
     "deployments": {"encoder", "engines", "models", "text"},
     "server": {"deployments", "encoder", "engines", "models", "preparation", "search", "text", "vectors"},
+    "console": {
+        "deployments",
+        "encoder",
+        "engines",
+        "evaluation",
+        "models",
+        "search",
+        "server",
+        "text",
+        "training",
+        "vectors",
+    },
     "cli": {
+        "console",
         "encoder",
         "engines",
         "models",
@@ -48,6 +61,15 @@ GROUND_MAY = {
     "remember": set(),
     "probe": set(),
     "jsonlines": {"errors"},
+}
+# All that is seen in a browser; what is shown is found elsewhere in the room, without a browser.
+NICEGUI = {
+    *(f"console/{name}.py" for name in ("dialogs", "frame", "mount", "parts", "tables")),
+    *(
+        path.relative_to(SOURCE).as_posix()
+        for path in (SOURCE / "console" / "pages").rglob("*.py")
+        if path.stem[0] != "_"
+    ),
 }
 # Heavy packages, and the only rooms or files that may name them.
 HEAVY = {
@@ -83,6 +105,7 @@ HEAVY = {
     "mcp": {"search/mcp.py"},
     "uvicorn": {"server/run.py"},
     "prometheus_client": {"server/telemetry.py"},
+    "nicegui": NICEGUI,
 }
 
 

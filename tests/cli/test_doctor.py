@@ -5,7 +5,7 @@ import json
 import pytest
 
 from efive.cli import doctor
-from efive.engines.hardware import detect
+from efive.engines.hardware import Hardware, detect
 from efive.errors import ModelNotFoundError
 from efive.models.family import FAMILY
 from efive.models.store import ModelStore
@@ -37,7 +37,7 @@ def test_json_has_hardware_engine_precision_speed_and_variant(efive, model, enco
     assert facts["processor"] == hardware.processor
     assert facts["processors_to_use"] == hardware.cpus
     assert facts["instruction_sets"] == list(hardware.instruction_sets)
-    assert facts["variant"] == doctor.variant(hardware.instruction_sets)
+    assert facts["variant"] == hardware.variant
     assert (facts["engine"], facts["precision"]) == (encoder.engine_info.name, "fp32")
     assert facts["space"] == encoder.space.fingerprint
     assert facts["tokens_per_second"] > 0
@@ -98,4 +98,4 @@ def test_a_model_that_was_asked_for_and_does_not_load_is_a_failure(efive, tmp_pa
 def test_variant(monkeypatch, system, machine, sets, expected):
     monkeypatch.setattr("platform.system", lambda: system)
     monkeypatch.setattr("platform.machine", lambda: machine)
-    assert doctor.variant(sets) == expected
+    assert Hardware("a processor", 2, sets).variant == expected

@@ -1,17 +1,22 @@
 """A server with the console, as a user starts it, and a real browser."""
 
+import asyncio
 import os
 import re
 import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
 import pytest
 
+T = TypeVar("T")
 CHROMIUM = next(
     (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None
 )
@@ -28,37 +33,48 @@ class Served:
 @pytest.fixture(scope="session")
 def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Served]]:
     """Start `efive serve` with these arguments and this home; all are ended with the session."""
-    running: list[subprocess.Popen[str]] = []
+    running: list[subprocess.Popen[bytes]] = []
 
     def started(*arguments: str, home: Path | None = None) -> Served:
         home = home or tmp_path_factory.mktemp("home")
-        process = subprocess.Popen(
-            [sys.executable, "-m", "efive", "serve", "--port", "0", *arguments],
-            env={**os.environ, "EFIVE_HOME": str(home)},
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        running.append(process)
-        assert process.stderr is not None
-        for line in process.stderr:
-            if found := re.match(r"efive: (\S+)", line):
+        said = tmp_path_factory.mktemp("log") / "stderr"
+        with said.open("wb") as file:  # a pipe would be full some time, and nobody reads it
+            process = subprocess.Popen(
+                [sys.executable, "-m", "efive", "serve", "--port", "0", *arguments],
+                env={**os.environ, "EFIVE_HOME": str(home)},
+                stderr=file,
+            )
+        begun = time.monotonic()
+        while process.poll() is None and time.monotonic() - begun < 60:
+            if found := re.search(r"^efive: (http\S+)", said.read_text(), re.MULTILINE):
+                running.append(process)
                 return Served(found[1], home)
-        pytest.fail(f"the server did not start: {process.wait()}")
+            time.sleep(0.05)
+        process.kill()
+        process.wait()
+        pytest.fail(f"the server did not start:\n{said.read_text()[-2000:]}")
 
     yield started
     for process in running:
         process.send_signal(signal.SIGTERM)
-    for process in running:
-        assert process.stderr is not None
-        process.stderr.read()
-        assert process.wait(60) in {0, -signal.SIGTERM}
-        process.stderr.close()
+    assert {process.wait(60) for process in running} <= {0, -signal.SIGTERM}
 
 
 @pytest.fixture(scope="module")
 def served(start: Callable[..., Served]) -> Served:
     """A server of this module's own, on the bundled model."""
     return start()
+
+
+@pytest.fixture
+def apart() -> Callable[[Coroutine[Any, Any, T]], T]:
+    """Run a coroutine to its end in a thread: Playwright has an event loop of its own in this one."""
+
+    def run(work: Coroutine[Any, Any, T]) -> T:
+        with ThreadPoolExecutor(1) as threads:
+            return threads.submit(asyncio.run, work).result()
+
+    return run
 
 
 @pytest.fixture(scope="session")

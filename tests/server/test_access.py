@@ -1,5 +1,6 @@
 """Keys: what they open, what they may use up, and that they are nowhere to be read."""
 
+import base64
 import contextlib
 
 import httpx
@@ -68,6 +69,37 @@ def test_a_key_is_taken_from_each_protocol_s_header(state, headers):
         with pytest.raises(UnauthenticatedError) as refused:
             keys.admit(given, Scope.EMBED)
         assert not wrong or wrong not in str(refused.value)
+
+
+def paired(scheme, name, secret):
+    return {"authorization": f"{scheme} {base64.b64encode(f'{name}:{secret}'.encode()).decode()}"}
+
+
+@pytest.mark.parametrize("scheme", ["Basic", "basic", "ApiKey"])
+@pytest.mark.parametrize("secret", [None, "with:colons:in:it:16"])
+def test_a_key_is_taken_from_a_pair_in_base64(state, scheme, secret):
+    keys = Access(state)
+    key, secret = keys.create("someone", ["embed"], secret=secret)
+    assert keys.admit(paired(scheme, "elastic", secret), Scope.EMBED).key == key.id
+    for headers in (
+        paired(scheme, "elastic", secret[:-1]),
+        paired(scheme, secret, ""),
+        paired(scheme, secret, "other"),
+        {"authorization": f"{scheme} {base64.b64encode(secret.encode()).decode()}"},
+        {"authorization": f"{scheme} !!!"},
+        {"authorization": f"{scheme} /w=="},
+        {"authorization": scheme},
+    ):
+        with pytest.raises(UnauthenticatedError) as refused:
+            keys.admit(headers, Scope.EMBED)
+        assert secret not in str(refused.value)
+
+
+def test_a_key_that_looks_like_a_pair_in_base64_is_taken_as_it_is(state):
+    keys = Access(state)
+    looks = base64.b64encode(b"id:another-secret-of-24").decode()
+    key, _ = keys.create("someone", ["embed"], secret=looks)
+    assert keys.admit({"authorization": f"ApiKey {looks}"}, Scope.EMBED).key == key.id
 
 
 def test_rates_are_each_key_s_own_and_say_when_to_come_back(state, monkeypatch):

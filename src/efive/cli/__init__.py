@@ -17,6 +17,7 @@ _COMMANDS = {
     "migrate": ("migrate", "Embed a collection with another model."),
     "serve": ("serve", "Serve models over HTTP to the clients that people have."),
     "mcp": ("mcp", "Offer search to language models (MCP)."),
+    "import-model": ("import_model", "Upload a model to a server, as a trained model of Elasticsearch."),
     "keys": ("keys", "Make, list and revoke the server's keys."),
     "embed": ("embed", "Turn texts into vectors."),
     "similarity": ("similarity", "Compare texts with each other."),

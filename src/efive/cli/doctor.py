@@ -1,7 +1,6 @@
 """`efive doctor`: the machine, the engine, the speed to expect."""
 
 import json
-import platform
 import time
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
@@ -35,7 +34,7 @@ def command(as_json: bool, **engine: Any) -> None:  # noqa: ANN401, FBT001
         "processor": hardware.processor,
         "processors_to_use": hardware.cpus,
         "instruction_sets": list(hardware.instruction_sets),
-        "variant": variant(hardware.instruction_sets),
+        "variant": hardware.variant,
         "native_engine": _native_engine(),
     }
     failure: EfiveError | None = None
@@ -91,12 +90,6 @@ def _for_people(facts: dict[str, Any]) -> str:
             shown = (", ".join(value) or "none that matter") if isinstance(value, list) else value
             lines.append(f"{name:<24} {shown}")
     return "\n".join(lines)
-
-
-def variant(instruction_sets: tuple[str, ...]) -> str:
-    """Say which of the two published builds of a model suits this machine, as Elasticsearch names them."""
-    optimised = platform.system() == "Linux" and platform.machine() == "x86_64" and "avx2" in instruction_sets
-    return "optimised (linux-x86_64)" if optimised else "portable (platform-agnostic)"
 
 
 def _speed(encoder: "Encoder") -> dict[str, Any]:

@@ -9,12 +9,21 @@ import click
 from efive.errors import DependencyError, InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from starlette.applications import Starlette
+
     from efive.deployments.settings import Settings
 
 
 @click.command("serve")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65_535), default=8080, show_default=True, help="0 takes any.")
+@click.option(
+    "--es-port",
+    type=click.IntRange(0, 65_535),
+    help="A port of its own for Elasticsearch's API, at its root; 0 takes any.",
+)
 @click.option(
     "--model",
     "-m",
@@ -29,9 +38,11 @@ if TYPE_CHECKING:
 @click.option("--tls-key", type=click.Path(path_type=Path), help="PEM file of the certificate's private key.")
 @click.option("--traces", help="Send OpenTelemetry traces to this OTLP address, http://…/v1/traces.")
 @click.option("--without-keys", is_flag=True, help="Let everybody in who reaches an address that is not local.")
+@click.option("--without-console", is_flag=True, help="No pages in a browser; they are at /console otherwise.")
 def command(  # noqa: PLR0913, PLR0917 - options, each by its name
     host: str,
     port: int,
+    es_port: int | None,
     models: tuple[str, ...],
     allocations: int,
     threads: int | None,
@@ -40,10 +51,11 @@ def command(  # noqa: PLR0913, PLR0917 - options, each by its name
     tls_key: Path | None,
     traces: str | None,
     without_keys: bool,  # noqa: FBT001
+    without_console: bool,  # noqa: FBT001
 ) -> None:
     """Serve models over HTTP, to the clients that people already have.
 
-    Doors: /openai/v1, /tei, /pinecone, /samba; our own routes are at the root, and /docs shows them. Deployments,
+    Doors: /openai/v1, /tei, /pinecone, /samba, /es; our own routes are at the root, and /docs shows them. Deployments,
     collections and keys are kept below $EFIVE_HOME and are there again after a restart.
     """
     needs_server()
@@ -52,12 +64,24 @@ def command(  # noqa: PLR0913, PLR0917 - options, each by its name
     from efive.server.run import Listen, run
 
     settings = tuple(_settings(each, allocations, threads, precision) for each in models)
-    listen = Listen(host, port, tls_certificate, tls_key, without_keys)
-    run(
-        Options(store().home, settings, traces=traces),
-        listen,
-        lambda url: click.echo(f"efive: {url} (docs: {url}/docs)", err=True),
-    )
+    listen = Listen(host, port, tls_certificate, tls_key, without_keys, es_port)
+    options = Options(store().home, settings, traces=traces, mounts={} if without_console else _console())
+
+    def announce(url: str, elastic: str | None) -> None:
+        places = ", ".join([f"docs: {url}/docs", *(f"console: {url}{path}" for path in options.mounts)])
+        also = "" if elastic is None else f"; for Elasticsearch's clients: {elastic}"
+        click.echo(f"efive: {url} ({places}){also}", err=True)
+
+    run(options, listen, announce)
+
+
+def _console() -> "Mapping[str, Starlette]":
+    """Return the pages for a browser, if their packages are installed."""
+    if find_spec("nicegui") is None:
+        return {}
+    from efive.console import mount
+
+    return {mount.PATH: mount.door()}
 
 
 def _settings(given: str, allocations: int, threads: int | None, precision: str) -> "Settings":

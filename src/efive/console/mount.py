@@ -6,6 +6,7 @@ NiceGUI keeps its pages for the whole process, so there is one console in a proc
 import asyncio
 import contextlib
 import importlib
+import logging
 import pkgutil
 from collections.abc import AsyncIterator
 
@@ -14,10 +15,12 @@ from starlette.middleware import Middleware
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from efive.console import context
-from efive.console.gate import Gate, sign_in, sign_out
+from efive.console import context, logs, sending
+from efive.console.gate import SIGN_IN, Gate
+from efive.console.sign_in import sign_in, sign_out
 from efive.server.service import Service
 
+log = logging.getLogger("efive.console")
 PATH = "/console"
 _LOOK = 0.05
 """Seconds between looks whether the server has started its models."""
@@ -27,8 +30,9 @@ def door() -> Starlette:
     """Return the application to mount at `/console`; it has the server's service once the server has started."""
     pages = _Pages()
     routes = [
-        Route("/sign-in", sign_in, methods=["GET", "POST"]),
+        Route(SIGN_IN, sign_in, methods=["GET", "POST"]),
         Route("/sign-out", sign_out, methods=["POST"]),
+        Route("/send/{token}", sending.receive, methods=["PUT"]),
         Mount("/", pages),
     ]
     app = Starlette(routes=routes, middleware=[Middleware(Gate)])
@@ -57,7 +61,8 @@ class _Pages:
         self._loaded = asyncio.get_running_loop().create_future()
         work = asyncio.ensure_future(self._run(service, ended))
         try:
-            yield
+            with logs.MEMORY.attached():
+                yield
         finally:
             ended.set()
             self._wanted.set()
@@ -72,13 +77,13 @@ class _Pages:
             return
         try:
             app = await asyncio.to_thread(_load)
-            with context.serving(service):
-                async with app.router.lifespan_context(app):
-                    self._loaded.set_result(app)
-                    await ended.wait()
+            async with context.serving(service), app.router.lifespan_context(app):
+                self._loaded.set_result(app)
+                await ended.wait()
         except BaseException as error:
             if self._loaded.done():
                 raise
+            log.exception("the console cannot be loaded: %s", type(error).__name__)
             self._loaded.set_exception(error)
 
 

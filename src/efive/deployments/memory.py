@@ -9,7 +9,7 @@ from efive.errors import DeploymentError
 from efive.models.architecture import Architecture, Kind
 
 _CGROUP = Path("/sys/fs/cgroup")
-_BYTES = {Precision.FP32: 4, Precision.BF16: 2, Precision.FP16: 2, Precision.INT8: 1}
+_BYTES = {Precision.FP32: 4, Precision.BF16: 2, Precision.FP16: 2, Precision.INT8: 1, Precision.FP8: 1}
 _PROCESS = 150 << 20
 """Bytes of a Python process with an engine and without weights, roughly."""
 _ACTIVATIONS = 64
@@ -38,6 +38,13 @@ def available(cgroup: Path = _CGROUP) -> int:
     if limit is None or used is None:
         return free
     return min(free, max(0, limit - used + _reclaimable(cgroup / "memory.stat")))
+
+
+def total(cgroup: Path = _CGROUP) -> int:
+    """Return the bytes of memory of this machine, or of this container's limit."""
+    installed = int(psutil.virtual_memory().total)
+    limit = _number(cgroup / "memory.max")
+    return installed if limit is None else min(installed, limit)
 
 
 def _reclaimable(path: Path) -> int:

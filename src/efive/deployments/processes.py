@@ -2,9 +2,12 @@
 
 import asyncio
 import contextlib
+import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import IO
 
 import psutil
 
@@ -12,6 +15,8 @@ from efive.errors import EfiveError
 
 _PATIENCE = 10.0
 """Seconds that a process has to end when it is asked to."""
+_LOOK = 0.1
+"""Seconds between looks whether it has ended."""
 _YIELDS = 10
 """How much it yields to the engines, as `nice` counts."""
 
@@ -34,31 +39,45 @@ async def run(
         what: it does, for one that a signal has ended and that said nothing.
     """
     with said.open("ab") as file:
-        process = await asyncio.create_subprocess_exec(
-            *command, stdin=asyncio.subprocess.DEVNULL, stdout=file, stderr=file, env=environment,
-            start_new_session=True,
-        )  # fmt: skip
-    try:
-        with contextlib.suppress(psutil.Error):  # it may have ended already
-            psutil.Process(process.pid).nice(_YIELDS)
-        code = await process.wait()
-    except asyncio.CancelledError:
-        await end(process)
-        raise
-    if code:
+        process = _started(command, environment, file, file)
+    with contextlib.suppress(psutil.Error):  # it may have ended already
+        psutil.Process(process.pid).nice(_YIELDS)
+    if code := await _ended(process):
         words = last_line(said.read_text(encoding="utf-8", errors="replace"))
         raise failure(words if code > 0 and words else f"{what} was killed by signal {-code}")
 
 
-async def end(process: asyncio.subprocess.Process) -> None:
-    """Ask a process to end, and make it if it does not."""
-    with contextlib.suppress(ProcessLookupError):
-        process.terminate()
+async def outputs(command: Sequence[str], environment: Mapping[str, str]) -> tuple[bytes, bytes]:
+    """Run a process to its end, as `run` does, and return what it wrote to stdout and stderr."""
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as said:
+        await _ended(_started(command, environment, out, said))
+        for file in (out, said):
+            file.seek(0)
+        return out.read(), said.read()
+
+
+def _started(
+    command: Sequence[str], environment: Mapping[str, str], out: IO[bytes], said: IO[bytes]
+) -> "subprocess.Popen[bytes]":
+    # Not by asyncio: with uvloop that runs Python in the fork of a process that has threads.
+    return subprocess.Popen(  # noqa: S603 - our own command
+        command, stdin=subprocess.DEVNULL, stdout=out, stderr=said, env=environment, start_new_session=True
+    )
+
+
+async def _ended(process: "subprocess.Popen[bytes]") -> int:
+    """Wait for the end of a process and return its exit code; if the caller is cancelled, end it."""
     try:
-        await asyncio.wait_for(process.wait(), _PATIENCE)
-    except TimeoutError:
-        process.kill()
-        await process.wait()
+        while (code := process.poll()) is None:
+            await asyncio.sleep(_LOOK)
+    except asyncio.CancelledError:
+        process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            await asyncio.to_thread(process.wait, _PATIENCE)
+        process.kill()  # which does nothing to one that has ended
+        await asyncio.to_thread(process.wait)
+        raise
+    return code
 
 
 def end_orphans(argument: str) -> None:

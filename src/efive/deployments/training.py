@@ -84,28 +84,21 @@ async def check(data: Path, negatives: int, environment: Mapping[str, str]) -> C
     """Read all training data in a folder, in a process, and say what is wrong with it.
 
     Args:
-        data: the folder.
+        data: the folder, or a file.
         negatives: how many each example must have.
         environment: of the process.
 
     Raises:
         InputError: if there is none.
     """
-    pipe = asyncio.subprocess.PIPE
-    process = await asyncio.create_subprocess_exec(
-        *processes.efive("data", "check", str(data), "--json"), stdout=pipe, stderr=pipe, env=environment
-    )
-    try:
-        out, said = await process.communicate()
-    except asyncio.CancelledError:
-        await processes.end(process)
-        raise
+    out, said = await processes.outputs(processes.efive("data", "check", str(data), "--json"), environment)
     if not out:
         raise InputError(processes.last_line(said.decode(errors="replace")) or f"{data} could not be read")
     report = msgspec.json.decode(out)
     # What the reader mends by itself, such as a negative that is also a positive, does not keep anybody from training.
     unusable = [kind for kind in report["problems"].values() if not kind["first"][0]["mended"]]
-    wrong = [f"{each['place'].removeprefix(f'{data}/')}: {each['message']}" for k in unusable for each in k["first"]]
+    folder = data if data.is_dir() else data.parent
+    wrong = [f"{each['place'].removeprefix(f'{folder}/')}: {each['message']}" for k in unusable for each in k["first"]]
     count = sum(kind["count"] for kind in unusable)
     least = report["negatives"]["minimum"] if report["negatives"] else 0
     if not wrong and least < negatives:

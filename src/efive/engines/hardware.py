@@ -24,6 +24,12 @@ class Hardware:
         """Whether the processor multiplies bfloat16 in hardware."""
         return any(name in self.instruction_sets for name in ("amx-bf16", "avx512-bf16"))
 
+    @property
+    def variant(self) -> str:
+        """Which of the two published builds of a model suits this machine, as Elasticsearch names them."""
+        optimised = platform.system() == "Linux" and platform.machine() == "x86_64" and "avx2" in self.instruction_sets
+        return "optimised (linux-x86_64)" if optimised else "portable (platform-agnostic)"
+
 
 def available_cpus() -> int:
     """Return how many processors this process may use, at least 1.

@@ -30,6 +30,8 @@ _NAME_PREFIXES = ("bert.", "roberta.", "model.", "0.auto_model.")
 _OLD_NAMES = (("LayerNorm.gamma", "LayerNorm.weight"), ("LayerNorm.beta", "LayerNorm.bias"))
 
 _PROMPTS_FILE = "config_sentence_transformers.json"
+_BARE = "empty_prompts_are_meant"
+"""There: sentence-transformers writes empty prompts for every model, E5's too; only with this they mean none."""
 
 TOKENIZER_FILES = (
     "tokenizer.json",
@@ -204,12 +206,14 @@ def _prompts(folder: Path, architecture: Architecture, config: dict[str, Any]) -
     known = family.member_of_path(named, folder.resolve().name, _source(folder), *cached)
     instruct = known.instruct if known else architecture.kind is Kind.MISTRAL
     file = folder / _PROMPTS_FILE
-    registered: dict[str, str] = _read_json(file, optional=True).get("prompts") or {}
+    settings = _read_json(file, optional=True)
+    registered: dict[str, str] = settings.get("prompts") or {}
     if not isinstance(registered, dict) or not all(isinstance(prompt, str) for prompt in registered.values()):
         raise ModelFileError(f"{file} has prompts that are no strings: {registered!r}")
-    if registered.get("query"):
+    if registered.get("query") or settings.get(_BARE) is True:
         passage = registered.get("document", registered.get("passage", ""))
-        return Prompts(registered["query"], passage), instruct or registered["query"].startswith("Instruct:")
+        query = registered.get("query", "")
+        return Prompts(query, passage), instruct or query.startswith("Instruct:")
     if instruct:
         return Prompts.instruct(task_sentence(DEFAULT_TASK)), True
     return E5_PROMPTS, False
@@ -322,5 +326,6 @@ def sidecars(checkpoint: Checkpoint) -> dict[str, Any]:
             "default_prompt_name": None,
             "similarity_fn_name": "cosine",
         }
-        | ({} if checkpoint.window is None else {"passage_window": checkpoint.window}),
+        | ({} if checkpoint.window is None else {"passage_window": checkpoint.window})
+        | ({} if checkpoint.prompts.query else {_BARE: True}),
     }

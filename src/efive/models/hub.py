@@ -2,6 +2,7 @@
 
 import glob
 import hashlib
+from collections.abc import Callable
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -24,11 +25,13 @@ def fetch(
     endpoint: str | None,
     wanted: tuple[str, ...],
     unwanted: tuple[str, ...],
+    sized: Callable[[int], None] | None = None,
 ) -> str:
     """Fetch the files of `repository` that match `wanted` into `folder`, and return the commit they are of.
 
-    Files that an earlier, interrupted fetch completed are kept; a connection that drops is taken up where it broke.
-    The commit is resolved first and pins all files. Every file is compared with the hub's own checksum.
+    `sized` is called with the bytes of all those files before the first is fetched. Files that an earlier, interrupted
+    fetch completed are kept; a connection that drops is taken up where it broke. The commit is resolved first and pins
+    all files. Every file is compared with the hub's own checksum.
 
     Raises:
         ModelNotFoundError: if the hub has no such model or revision.
@@ -45,6 +48,8 @@ def fetch(
         expected = {
             n for n in listed if _matches(n, (*wanted, *pickled)) and not _matches(n, (*unwanted, "/*", "*..*"))
         }
+        if sized is not None:
+            sized(sum(listed[name].size or 0 for name in expected))
         folder.mkdir(parents=True, exist_ok=True)
         snapshot_download(
             repository,

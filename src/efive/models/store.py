@@ -80,6 +80,19 @@ class ModelStore:
         """Return the stored models, by name."""
         return [self._describe(folder) for folder in self._folders()]
 
+    def names(self) -> tuple[str, ...]:
+        """Return the names of the stored models, also of those whose manifest is damaged."""
+        return tuple(folder.name for folder in self._folders())
+
+    def describe(self, name: str) -> StoredModel:
+        """Return what the store knows of one of its models.
+
+        Raises:
+            ModelNotFoundError: if there is none of that name.
+            ModelFileError: if its manifest is damaged.
+        """
+        return self._describe(self._stored(name))
+
     def _folders(self) -> Iterable[Path]:
         if not self.models.is_dir():
             return []
@@ -90,11 +103,19 @@ class ModelStore:
         size = sum(entry["bytes"] for entry in manifest["files"].values())
         return StoredModel(folder.name, folder, manifest["source"], manifest["revision"], size)
 
-    def pull(self, name: str, *, revision: str = "main", endpoint: str | None = None) -> StoredModel:
+    def pull(
+        self,
+        name: str,
+        *,
+        revision: str = "main",
+        endpoint: str | None = None,
+        sized: Progress | None = None,
+    ) -> StoredModel:
         """Fetch a model from the Hugging Face hub (or the mirror at `endpoint`) and check every file.
 
         A dropped connection is taken up where it broke; after an interrupted pull the same call keeps the files
-        that are complete. `revision` is a branch, a tag or a commit; the commit that it meant is recorded.
+        that are complete. `revision` is a branch, a tag or a commit; the commit that it meant is recorded. `sized` is
+        called with the bytes of all files before the first is fetched; they gather in the folder `incoming`.
 
         Raises:
             ModelNotFoundError: if the hub has no such model or revision.
@@ -104,17 +125,32 @@ class ModelStore:
         """
         from efive.models.hub import fetch  # noqa: PLC0415 - the only door to the network
 
+        repository = self.repository(name)
+        target = repository.split("/")[1]
+        self._refuse_taken(target, repository)
+        staging = self.incoming(repository, revision)
+        commit = fetch(
+            repository, revision, staging, endpoint=endpoint, wanted=_WANTED, unwanted=_UNWANTED, sized=sized
+        )
+        shutil.rmtree(staging / ".cache", ignore_errors=True)  # the hub client's own bookkeeping
+        return self.adopt(staging, target, source=repository, revision=commit)
+
+    def repository(self, name: str) -> str:
+        """Return the hub's id of a model: of a member of the family by its name, else `name` itself.
+
+        Raises:
+            ModelNotFoundError: if it is neither.
+        """
         repository = family.FAMILY[name].repository if name in family.FAMILY else name
         if repository.count("/") != 1:
             raise ModelNotFoundError(
                 f"{name!r} is neither a family name ({', '.join(family.FAMILY)}) nor an id like owner/model"
             )
-        target = repository.split("/")[1]
-        self._refuse_taken(target, repository)
-        staging = self.home / "incoming" / f"{repository.replace('/', '--')}@{revision.replace('/', '--')}"
-        commit = fetch(repository, revision, staging, endpoint=endpoint, wanted=_WANTED, unwanted=_UNWANTED)
-        shutil.rmtree(staging / ".cache", ignore_errors=True)  # the hub client's own bookkeeping
-        return self.adopt(staging, target, source=repository, revision=commit)
+        return repository
+
+    def incoming(self, repository: str, revision: str) -> Path:
+        """Return the folder in which the files of a pull gather."""
+        return self.home / "incoming" / f"{repository.replace('/', '--')}@{revision.replace('/', '--')}"
 
     def adopt(self, folder: Path, name: str, *, source: str, revision: str) -> StoredModel:
         """Check `folder`, write its manifest, and move it into the store as `name`.

@@ -55,7 +55,8 @@ class Adding:
     wrote: Report = lambda _passages: None
     """Called with the number of passages that were just written."""
     divide: Divide | None = None
-    """Divides a document; None: into windows of the collection's shape."""
+    """Divides a document, and puts the prefix before what the model reads; None: into windows of the collection's
+    shape, whose prefix the encoder adds."""
     done: Added = field(default_factory=Added)
     waiting: deque[Draft] = field(default_factory=deque)
     """Documents that are divided, and not stored yet."""
@@ -78,7 +79,8 @@ class Adding:
                 broken.append(error)
 
         loose = np.empty((0, self.encoder.dimension), dtype=np.float32)
-        for part in self.encoder.stream(inputs(), Role.PASSAGE):
+        role = Role.PASSAGE if self.divide is None else Role.RAW
+        for part in self.encoder.stream(inputs(), role):
             loose = np.concatenate([loose, part.vectors])
             entries, loose = _complete(self.waiting, loose)
             self._store(entries)

@@ -110,6 +110,14 @@ class Collection:
         """The space that its passages are embedded in."""
         return self._opened.current().settings.space
 
+    def snapshot(self) -> Snapshot:
+        """Return the collection as it is now, for those who search it in a way of their own.
+
+        Raises:
+            CollectionNotFoundError: if nothing has been added yet.
+        """
+        return self._opened.current().store.snapshot()
+
     # -- reading -------------------------------------------------------------------------------------------------
 
     def search(self, text: str, k: int = 10, **options: Unpack[SearchOptions]) -> list[Hit]:
@@ -145,19 +153,19 @@ class Collection:
 
     def get(self, ids: Iterable[str]) -> list[Document]:
         """Return those of the documents that are there, in the order of `ids`."""
-        return self._snapshot().documents(_names(ids))
+        return self.snapshot().documents(_names(ids))
 
     def ids(self, where: Where | None = None) -> Iterator[str]:
         """Yield the ids of all documents, or of those that `where` holds for."""
-        return self._snapshot().ids(condition(where))
+        return self.snapshot().ids(condition(where))
 
     def digests(self, ids: Iterable[str] | None = None) -> dict[str, str]:
         """Return the digests of all documents, or of those of `ids` that are there: they change with what is stored."""
-        return self._snapshot().digests(None if ids is None else _names(ids))
+        return self.snapshot().digests(None if ids is None else _names(ids))
 
     def entries(self) -> Iterator[Entry]:
         """Yield every document with its passages and vectors, in the order of their ids."""
-        snapshot = self._snapshot()
+        snapshot = self.snapshot()
         names = iter(sorted(snapshot.ids()))
         while group := list(islice(names, _GROUP)):
             yield from snapshot.entries(group)
@@ -198,6 +206,7 @@ class Collection:
         progress: Report | None = None,
         refused: Refusal | None = None,
         divide: Divide | None = None,
+        encoder: Encoder | None = None,
     ) -> Added:
         """Add documents; one whose id is there already replaces it, and is embedded only if its text has changed.
 
@@ -206,8 +215,9 @@ class Collection:
             progress: called with the number of documents that have just become safe on the disk.
             refused: called with what is wrong about each document that cannot be stored, which is then left out;
                 None makes the first one an error, after those before it are stored.
-            divide: makes the passages of a document; None: windows of the collection's size. What is stored already
-                under the same text stays as it was divided.
+            divide: makes the passages of a document and what the model reads of them, prefix included; None: windows
+                of the collection's size. What is stored already under the same text stays as it was divided.
+            encoder: embeds instead of the collection's own; the caller sees to it that its space is the same.
 
         When passages have become many, the indices that pay by then are built in a thread; searches go on.
 
@@ -217,7 +227,7 @@ class Collection:
             StoreError: if the disk is full; what was reported as safe is.
         """
         with self._writing:
-            encoder = self._needed_encoder()
+            encoder = encoder or self._needed_encoder()
             store = self._opened.writable()
             upkeep = self._upkeep = self._upkeep or Upkeep(store)
             shape = self._opened.current().settings.shape
@@ -296,9 +306,6 @@ class Collection:
             if known is not None and known.passages / 2 <= total <= known.passages * 2:
                 return known
             return self.calibrate()
-
-    def _snapshot(self) -> Snapshot:
-        return self._opened.current().store.snapshot()
 
     def _needed_encoder(self) -> Encoder:
         if self._encoder is None:

@@ -78,8 +78,15 @@ class Counts:
 class Snapshot(Protocol):
     """A collection at one moment. Safe to use from several threads."""
 
+    @property
+    def dimension(self) -> int:
+        """Numbers of a vector."""
+
     def dense(self, query: Floats, limit: int, where: Condition | None, *, exact: bool = False) -> Matches:
         """Return the passages with the highest cosines; `exact` compares with every one of them."""
+
+    def compared(self, query: Floats, ids: Sequence[str]) -> list[tuple[str, float]]:
+        """Return those of the documents that are there, each with the cosine of its best passage, in any order."""
 
     def text(self, terms: Sequence[str], limit: int, where: Condition | None) -> Matches:
         """Return the passages with the highest BM25 scores."""

@@ -1,10 +1,12 @@
 """Who may do what: keys, their scopes and their share of the work."""
 
+import base64
+import contextlib
 import hashlib
 import re
 import secrets
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -100,6 +102,22 @@ class Access:
         """Return the keys, oldest first."""
         return sorted(self._keys.values(), key=lambda key: key.created)
 
+    def elsewhere(self) -> tuple[list[Key], list[Key]]:
+        """Return the keys that another program has made since this one read them, and those that it has revoked."""
+        there = {key.id: key for key in self._state.all(_KIND, Key).values()}
+        here = {key.id for key in self._keys.values()}
+        made = [key for id_, key in there.items() if id_ not in here]
+        return made, [key for key in self._keys.values() if key.id not in there]
+
+    def reread(self) -> None:
+        """Know the keys that another program has made, and those no more that it has revoked."""
+        made, revoked = self.elsewhere()
+        for key in made:
+            self._keys[key.digest] = key
+            self._required = True
+        for key in revoked:
+            self.revoke(key.id)
+
     def create(
         self,
         name: str,
@@ -133,7 +151,7 @@ class Access:
             if rate is not None and rate < 1:
                 raise InputError(f"a rate of {rate} a minute lets nothing through; leave it out for any number")
         before = [key.id for key in self._keys.values() if key.name == name] if replace else []
-        secret = _PREFIX + secrets.token_urlsafe(32) if secret is None else self._usable(secret, before)
+        secret = new_secret() if secret is None else self._usable(secret, before)
         key = Key(
             id=secrets.token_hex(6),
             name=name,
@@ -179,10 +197,10 @@ class Access:
         if not self.required:
             _refuse_pages(headers)
             return ANYBODY
-        given = presented(headers)
-        if given is None:
+        given = list(_carried(headers))
+        if not given:
             raise UnauthenticatedError("this server needs an API key, and the request has none")
-        key = self._keys.get(_digest(given))
+        key = next((key for each in given if (key := self._keys.get(_digest(each)))), None)
         if key is None:
             raise UnauthenticatedError("the API key is not known to this server")
         granted = frozenset[Scope]().union(*(_GRANTS[each] for each in key.scopes))
@@ -198,6 +216,11 @@ class Access:
             RateLimitError: if it is used up.
         """
         _take(self._tokens, caller.key, caller.tokens_per_minute, tokens, "tokens")
+
+
+def new_secret() -> str:
+    """Return what can become a key: 256 random bits."""
+    return _PREFIX + secrets.token_urlsafe(32)
 
 
 def _take(buckets: dict[str, _Bucket], id_: str, rate: int | None, amount: int, what: str) -> None:
@@ -229,6 +252,21 @@ def presented(headers: Mapping[str, str]) -> str | None:
     if scheme.lower() in {"bearer", "apikey"} and value.strip():
         return value.strip()
     return headers.get("api-key") or headers.get("key") or headers.get("x-api-key")
+
+
+def _carried(headers: Mapping[str, str]) -> Iterator[str]:
+    """Yield what may be the key of a request: as it was given, and behind the colon of a name and a key in base64."""
+    if given := presented(headers):
+        yield given
+    scheme, _, value = headers.get("authorization", "").partition(" ")
+    if scheme.lower() in {
+        "basic",
+        "apikey",
+    }:  # Elasticsearch's clients pair a key with a user or an id, which count not
+        with contextlib.suppress(ValueError):
+            _, _, secret = base64.b64decode(value.strip(), validate=True).decode().partition(":")
+            if secret:
+                yield secret
 
 
 def _digest(secret: str) -> str:

@@ -1,9 +1,10 @@
 """The server's collections: opened once, used in threads, each with the deployment that embeds for it."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -151,6 +152,19 @@ class Collections:
             collection = await self._opened(name, model)
             return await asyncio.get_running_loop().run_in_executor(self._writers, work, collection)
 
+    async def remove(self, name: str, ids: Sequence[str]) -> None:
+        """Remove documents from a collection, whose model need not be deployed; one that does not exist has none.
+
+        Raises:
+            CollectionBusyError: if another process writes to it.
+        """
+        async with self._changes(name):
+            if not self.exists(name):
+                return
+            held = self._open.get(name)
+            work = held.collection.delete if held is not None else partial(_remove, self.path(name))
+            await asyncio.get_running_loop().run_in_executor(self._writers, work, ids)
+
     async def run(self, work: Callable[[], Result]) -> Result:
         """Do what takes its time in a thread."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
@@ -180,6 +194,11 @@ class Collections:
             await self._forget(name)
         for threads in (self._threads, self._writers):  # not on the event loop: what they embed comes from there
             await asyncio.to_thread(threads.shutdown)
+
+
+def _remove(path: Path, ids: Sequence[str]) -> int:
+    with Collection.open(path, create=False) as collection:
+        return collection.delete(ids)
 
 
 def _space(deployment: Deployment) -> Space | None:

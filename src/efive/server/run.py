@@ -39,6 +39,8 @@ class Listen:
     """PEM file of its private key."""
     without_keys: bool = False
     """Whether everybody who reaches the address may do everything."""
+    es_port: int | None = None
+    """Where Elasticsearch's door is at the root, beside `/es`: some clients take no path. None is nowhere."""
 
     @property
     def local(self) -> bool:
@@ -48,13 +50,13 @@ class Listen:
         return self.host == "localhost"
 
 
-def run(options: Options, listen: Listen, announce: Callable[[str], None]) -> None:
+def run(options: Options, listen: Listen, announce: Callable[[str, str | None], None]) -> None:
     """Serve until SIGTERM or Ctrl-C, then answer what has begun and end.
 
     Args:
         options: of the application.
         listen: where.
-        announce: called with the address once it listens.
+        announce: called with the address once it listens, and with that of Elasticsearch's port or None.
 
     Raises:
         InputError: if others could reach the server and no key is in use, or the address cannot be had.
@@ -73,17 +75,26 @@ def run(options: Options, listen: Listen, announce: Callable[[str], None]) -> No
         ssl_certfile=listen.certificate,
         ssl_keyfile=listen.key,
     )
-    bound = _bind(listen)
-    scheme, port = "https" if listen.certificate else "http", bound.getsockname()[1]
-    host = f"[{listen.host}]" if ":" in listen.host else listen.host
-    server = _Server(config, lambda: announce(f"{scheme}://{host}:{port}"))
-    with bound:
+    with contextlib.ExitStack() as open_sockets:
+        bound = open_sockets.enter_context(_bind(listen.host, listen.port, "--port"))
+        sockets, elastic = [bound], None
+        if listen.es_port is not None:
+            sockets.append(open_sockets.enter_context(_bind(listen.host, listen.es_port, "--es-port")))
+            application.es_port = sockets[1].getsockname()[1]
+            elastic = _address(listen, sockets[1])
+        server = _Server(config, lambda: announce(_address(listen, bound), elastic))
         try:
-            server.run(sockets=[bound])
+            server.run(sockets=sockets)
         except SystemExit:
             if application.refused is not None:
                 raise application.refused from None
             raise
+
+
+def _address(listen: Listen, bound: socket.socket) -> str:
+    scheme = "https" if listen.certificate else "http"
+    host = f"[{listen.host}]" if ":" in listen.host else listen.host
+    return f"{scheme}://{host}:{bound.getsockname()[1]}"
 
 
 def _end(_signal: int, _frame: FrameType | None) -> None:
@@ -95,11 +106,15 @@ class _Application:
 
     def __init__(self, app: ASGIApp) -> None:
         self.refused: EfiveError | None = None
+        self.es_port: int | None = None
+        """The port whose requests all go to Elasticsearch's door."""
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on whatever comes."""
         if scope["type"] != "lifespan":
+            if self.es_port is not None and (scope.get("server") or ("", None))[1] == self.es_port:
+                scope = {**scope, "path": f"/es{scope['path']}", "raw_path": b"/es" + scope["raw_path"]}
             await self._app(scope, receive, send)
             return
 
@@ -164,17 +179,14 @@ def _check_pair(certificate: Path, key: Path) -> None:
         ) from None
 
 
-def _bind(listen: Listen) -> socket.socket:
-    family = socket.AF_INET6 if ":" in listen.host else socket.AF_INET
-    bound = socket.socket(family)
+def _bind(host: str, port: int, option: str) -> socket.socket:
+    bound = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        bound.bind((listen.host, listen.port))
+        bound.bind((host, port))
     except OSError as error:
         bound.close()
-        raise InputError(
-            f"{listen.host}:{listen.port} cannot be had: {error.strerror}; choose another --port"
-        ) from None
+        raise InputError(f"{host}:{port} cannot be had: {error.strerror}; choose another {option}") from None
     return bound
 
 

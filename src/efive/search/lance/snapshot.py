@@ -33,6 +33,11 @@ class LanceSnapshot:
         self._table = table
         self._codec = codec
 
+    @property
+    def dimension(self) -> int:
+        """Numbers of a vector."""
+        return len(self._codec.center)
+
     @cached_property
     def columns(self) -> frozenset[str]:
         """The table's columns."""
@@ -67,6 +72,16 @@ class LanceSnapshot:
             best = _best(rows, best.documents + part["document"].to_pylist(), scores, limit)
         return best
 
+    def compared(self, query: Floats, ids: Sequence[str]) -> list[tuple[str, float]]:
+        """Return those of the documents that are there, each with the cosine of its best passage, in any order."""
+        best: dict[str, float] = {}
+        found = self._table.search().where(among("document", ids))
+        found = found.select(["document", *vector_names(self._codec)]).to_arrow()
+        scores = (vectors_of(found, self._codec) @ query).tolist()
+        for document, score in zip(found["document"].to_pylist(), scores, strict=True):
+            best[document] = max(best.get(document, -2.0), score)
+        return list(best.items())
+
     def text(self, terms: Sequence[str], limit: int, where: Condition | None) -> Matches:
         """Return the passages with the highest BM25 scores."""
         if not terms:
@@ -84,7 +99,7 @@ class LanceSnapshot:
     def vectors(self, rows: Rows) -> Floats:
         """Return the vectors of `rows`: (n, dimension) float32."""
         found = self._take(rows, vector_names(self._codec))
-        return vectors_of(found, self._codec) if len(rows) else np.empty((0, len(self._codec.center)), np.float32)
+        return vectors_of(found, self._codec) if len(rows) else np.empty((0, self.dimension), np.float32)
 
     def passages(self, rows: Rows) -> list[Passage]:
         """Return `rows` in their order."""
@@ -100,7 +115,7 @@ class LanceSnapshot:
         total = self._table.count_rows()
         offsets = np.unique(np.linspace(0, max(total - 1, 0), min(size, total)).astype(int)).tolist()
         if not offsets:
-            return [], np.empty((0, len(self._codec.center)), np.float32)
+            return [], np.empty((0, self.dimension), np.float32)
         columns = ["document", *vector_names(self._codec)]
         found = self._table.take_offsets(offsets).select(columns).to_arrow()
         return found["document"].to_pylist(), vectors_of(found, self._codec)

@@ -13,8 +13,8 @@ from efive.server.elastic.errors import ElasticError, illegal, unsupported
 
 METADATA = ("_index", "_id", "_version", "_version_type", "_routing")
 """Names beside the source's fields that processors may read and change."""
-_REFERENCE = re.compile(r"\{\{\{?\s*(.*?)\s*\}?\}\}")
-_NAME = re.compile(r"[\w.@$-]+(?: [\w.@$-]+)*|\.")
+_REFERENCE = re.compile(r"\{\{\{\s*(?P<bare>.*?)\s*\}\}\}|\{\{\s*(?P<name>.*?)\s*\}\}", re.DOTALL)
+_NAME = re.compile(r"[\w@$-]+(?:[. ][\w@$-]+)*")
 _JAVA = {
     str: "java.lang.String",
     bool: "java.lang.Boolean",
@@ -107,7 +107,9 @@ class Document:
         elif isinstance(holder, list):
             holder[_place(holder, last, path)] = value
         else:
-            raise illegal(f"cannot set [{last}] with parent object of type [{java_type(holder)}] as part of path [{path}]")
+            raise illegal(
+                f"cannot set [{last}] with parent object of type [{java_type(holder)}] as part of path [{path}]"
+            )
 
     def remove(self, path: str) -> None:
         """Take a field away.
@@ -131,7 +133,9 @@ class Document:
 
     def shown(self) -> dict[str, Any]:
         """Return it as simulations show it, a copy."""
-        named = {name: value for name, value in self._metadata().items() if value is not None and name != "_version_type"}
+        named = {
+            name: value for name, value in self._metadata().items() if value is not None and name != "_version_type"
+        }
         if self.version >= 0:
             named["_version"] = str(self.version)
         else:
@@ -190,9 +194,13 @@ def template(given: Any) -> Callable[[Document], Any]:  # noqa: ANN401
     if not isinstance(given, str) or "{{" not in given:
         return lambda _document: given
     for found in _REFERENCE.finditer(given):
-        if not _NAME.fullmatch(found[1]):
+        if not _NAME.fullmatch(_named(found)):
             raise unsupported(f"mustache [{found[0]}]")
-    return lambda document: _REFERENCE.sub(lambda found: _written(document.find(found[1])), given)
+    return lambda document: _REFERENCE.sub(lambda found: _written(document.find(_named(found))), given)
+
+
+def _named(found: re.Match[str]) -> str:
+    return found["bare"] or found["name"] or ""
 
 
 def _written(value: Any) -> str:  # noqa: ANN401
@@ -226,7 +234,5 @@ def _place(value: list[Any], name: str, path: str) -> int:
     if not name.isdecimal():
         raise illegal(f"[{name}] is not an integer, cannot be used as an index as part of path [{path}]")
     if int(name) >= len(value):
-        raise illegal(
-            f"[{name}] is out of bounds for array with length [{len(value)}] as part of path [{path}]"
-        )
+        raise illegal(f"[{name}] is out of bounds for array with length [{len(value)}] as part of path [{path}]")
     return int(name)

@@ -23,7 +23,9 @@ def set_(options: Options) -> Action:
         field = path(document)
         if not override and document.find(field) is not None:
             return
-        found = copy.deepcopy(document.find(source) if skip_empty else document.get(source)) if source else value(document)
+        found = (
+            copy.deepcopy(document.find(source) if skip_empty else document.get(source)) if source else value(document)
+        )
         if skip_empty and found in (None, ""):
             return
         document.set(field, copy.deepcopy(found))

@@ -22,6 +22,7 @@ class Options:
         if not isinstance(given, dict):
             raise mistaken(f"processor [{type_}] must have an object of options, not [{java_type(given)}]")
         self.type = type_
+        self.tag: str | None = None
         self._left = dict(given)
 
     def take(self, name: str, type_: type | tuple[type, ...], default: Any = _NEEDED) -> Any:  # noqa: ANN401
@@ -72,4 +73,6 @@ class Options:
         """
         if self._left:
             named = ", ".join(sorted(self._left))
-            raise mistaken(f"processor [{self.type}] doesn't support one or more provided configuration parameters [{named}]")
+            raise mistaken(
+                f"processor [{self.type}] doesn't support one or more provided configuration parameters [{named}]"
+            )

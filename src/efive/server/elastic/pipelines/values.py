@@ -158,7 +158,7 @@ def _best(value: Any) -> Any:  # noqa: ANN401
     for read in (_boolean, _whole(64, "long"), _decimal("double")):
         try:
             return read(value)
-        except Exception:  # noqa: BLE001, S112 - not that, then
+        except Exception:  # noqa: S112 - not that, then
             continue
     return value
 

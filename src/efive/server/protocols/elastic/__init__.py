@@ -9,18 +9,48 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from efive.server.access import Scope
-from efive.server.elastic.cluster import Cluster
+from efive.server.elastic.cluster import DOOR, Cluster
 from efive.server.http import guarded, make_door
-from efive.server.protocols.elastic.wire import DOOR, problem, reply
+from efive.server.protocols.elastic import (
+    bulk,
+    cat,
+    documents,
+    getting,
+    indices,
+    inference,
+    ingest,
+    reindex,
+    search,
+    tasks,
+    trained_models,
+    trained_models_deployments,
+    trained_models_inference,
+)
+from efive.server.protocols.elastic.wire import VERSION, problem, reply
 from efive.server.service import Service
-
-VERSION = "9.2.0"
-"""The release whose API this is; clients look at its first number."""
 
 
 def door() -> Starlette:
     """Return the application to mount at `/es`."""
-    app = make_door([Route("/", guarded(Scope.EMBED, info), methods=["GET", "HEAD"])], problem)
+    root = Route("/", guarded(Scope.EMBED, info), methods=["GET", "HEAD"])
+    models = (trained_models_deployments, trained_models_inference, trained_models)
+    app = make_door(
+        [
+            root,
+            *inference.routes(),
+            *ingest.routes(),
+            *reindex.routes(),
+            *search.routes(),
+            *tasks.routes(),
+            *(route for each in models for route in each.routes()),
+            *bulk.routes(),
+            *documents.routes(),
+            *getting.routes(),
+            *cat.routes(),
+            *indices.routes(),
+        ],
+        problem,
+    )
     app.state.background = lambda service: _opened(app, service)
     return app
 
@@ -29,7 +59,10 @@ def door() -> Starlette:
 async def _opened(app: Starlette, service: Service) -> AsyncIterator[None]:
     service.telemetry.announce(DOOR)
     app.state.cluster = Cluster(service)
-    yield
+    try:
+        yield
+    finally:
+        await app.state.cluster.close()
 
 
 async def info(request: Request) -> Response:

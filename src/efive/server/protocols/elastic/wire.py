@@ -1,12 +1,14 @@
 """Elasticsearch's habits on the wire: media types, options of every call, the envelope of errors."""
 
+import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Match, Route
 
 from efive.errors import (
     CollectionNotFoundError,
@@ -22,14 +24,16 @@ from efive.errors import (
 from efive.server.elastic.cluster import Cluster
 from efive.server.elastic.errors import ElasticError, illegal
 from efive.server.http import BodyError, BodyTooLargeError, NoRouteError, parse, retry_after
+from efive.server.protocols.elastic.filtering import filtered
 
-DOOR = "elastic"
+VERSION = "9.2.0"
+"""The release whose API this is; clients look at its first number."""
 _VENDOR = re.compile(r"application/vnd\.elasticsearch\+json\s*;\s*compatible-with=(8|9)")
+_BODIES = re.compile(r"application/(vnd\.elasticsearch\+)?(x-)?(nd)?json\s*(;.*)?", re.IGNORECASE)
 _DURATION = re.compile(r"(\d+)(nanos|micros|ms|s|m|h|d)")
 _SECONDS = {"nanos": 1e-9, "micros": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
-_TYPES: list[tuple[type[Exception], int | None, str]] = [
-    (NoRouteError, None, "illegal_argument_exception"),
+_TYPES: list[tuple[type[Exception], int, str]] = [
     (BodyTooLargeError, 413, "content_too_long_exception"),
     (BodyError, 400, "parsing_exception"),
     (ModelNotFoundError, 404, "resource_not_found_exception"),
@@ -41,6 +45,12 @@ _TYPES: list[tuple[type[Exception], int | None, str]] = [
     (DeadlineError, 408, "status_exception"),
     (NotReadyError, 409, "status_exception"),
 ]
+_BY_STATUS = {
+    400: "illegal_argument_exception",
+    404: "resource_not_found_exception",
+    408: "status_exception",
+    409: "status_exception",
+}
 
 
 def cluster_of(request: Request) -> Cluster:
@@ -50,46 +60,83 @@ def cluster_of(request: Request) -> Cluster:
 
 
 async def body_of(request: Request) -> dict[str, Any]:
-    """Return the body, a JSON object; an empty one counts as `{}`."""
+    """Return the body, a JSON object; an empty one counts as `{}`.
+
+    Raises:
+        ElasticError: if it says that it is something else than JSON.
+        BodyError: if it is.
+    """
+    check_type(request)
     return await parse(request, dict[str, Any])
+
+
+def check_type(request: Request) -> None:
+    """Refuse a body that says that it is no JSON and no lines of JSON. None, and one that says nothing, are let in.
+
+    Raises:
+        ElasticError: naming the type.
+    """
+    given = request.headers.get("content-type")
+    if given and request.headers.get("content-length") != "0" and not _BODIES.fullmatch(given.strip()):
+        raise ElasticError(406, "content_type_header_exception", f"Content-Type header [{given}] is not supported")
 
 
 def reply(request: Request, value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:  # noqa: ANN401
     """Return JSON in the media type that the client accepts, pruned and indented as it asks."""
     if paths := request.query_params.get("filter_path"):
-        value = _pruned(value, paths.split(","))
+        value = filtered(value, paths.split(","))
+    return _written(request, value, status, dict(headers or {}))
+
+
+def _written(request: Request, value: Any, status: int, headers: dict[str, str]) -> Response:  # noqa: ANN401
     options = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
-    if flag(request, "pretty"):
+    if request.query_params.get("pretty", "false") != "false":
         options |= orjson.OPT_INDENT_2
     found = _VENDOR.search(request.headers.get("accept", ""))
     media = f"application/vnd.elasticsearch+json;compatible-with={found[1]}" if found else "application/json"
-    own = {"x-elastic-product": "Elasticsearch"} | dict(headers or {})
     body = b"" if request.method == "HEAD" else orjson.dumps(value, option=options)
-    return Response(body, status, media_type=media, headers=own)
+    return Response(body, status, media_type=media, headers={"x-elastic-product": "Elasticsearch"} | headers)
+
+
+def warning(text: str) -> dict[str, str]:
+    """Return the header of a warning; clients show it to their users. What headers cannot carry is left out."""
+    plain = re.sub(r"[^ -~]", "?", " ".join(text.replace('"', "'").split()))
+    return {"warning": f'299 Elasticsearch-{VERSION}-efive "{plain}"'}
 
 
 def problem(request: Request, error: EfiveError, status: int) -> Response:
-    """Write an error in Elasticsearch's envelope."""
+    """Write an error in Elasticsearch's envelope, which `filter_path` does not touch."""
+    headers = retry_after(error)
     if isinstance(error, ElasticError):
         status, type_, reason = error.status, error.type, error.reason
+    elif isinstance(error, NoRouteError):
+        status, type_ = (405 if status == 405 else 400), "illegal_argument_exception"
+        reason, allowed = _no_route(request, status)
+        headers |= {"allow": allowed} if allowed else {}
     else:
         known = next(((s, t) for kind, s, t in _TYPES if isinstance(error, kind)), None)
-        type_ = known[1] if known else ("illegal_argument_exception" if status < 500 else "exception")
-        status = (known[0] if known else None) or status
-        reason = _reason(request, error)
-    if isinstance(error, NoRouteError) and status == 404:
-        status = 400
+        status, type_ = known or (status, _BY_STATUS.get(status, "exception"))
+        reason = _reason(error)
     cause = {"type": type_, "reason": reason}
-    headers = retry_after(error)
     if status == 401:
-        headers["www-authenticate"] = 'Basic realm="security", ApiKey'
-    return reply(request, {"error": {"root_cause": [cause], **cause}, "status": status}, status, headers)
+        headers["www-authenticate"] = 'Basic realm="security", charset="UTF-8", ApiKey'
+    return _written(request, {"error": {"root_cause": [cause], **cause}, "status": status}, status, headers)
 
 
-def _reason(request: Request, error: EfiveError) -> str:
-    if isinstance(error, NoRouteError):
-        uri = request.url.path.removeprefix(request.scope.get("root_path", ""))
-        return f"no handler found for uri [{uri}] and method [{request.method}]"
+def _no_route(request: Request, status: int) -> tuple[str, str]:
+    """Return what is wrong about an address, and the methods that it has."""
+    uri = request.url.path.removeprefix(request.scope.get("root_path", "")) or "/"
+    if request.url.query:
+        uri += f"?{request.url.query}"
+    if status != 405:
+        return f"no handler found for uri [{uri}] and method [{request.method}]", ""
+    routes = (each for each in request.app.routes if isinstance(each, Route))
+    matching = [each.methods or () for each in routes if each.matches(request.scope)[0] is not Match.NONE]
+    allowed = ", ".join(sorted({method for methods in matching for method in methods}))
+    return f"Incorrect HTTP method for uri [{uri}] and method [{request.method}], allowed: [{allowed}]", allowed
+
+
+def _reason(error: EfiveError) -> str:
     if isinstance(error, BodyError) and error.where != "$":
         return f"{error.where.removeprefix('$.')}: {error}"
     return str(error)
@@ -122,64 +169,10 @@ def seconds(given: str | None, default: float, name: str = "timeout") -> float:
     """
     if given is None:
         return default
-    if given == "-1":
-        return float("inf")
+    if given in {"-1", "0"}:
+        return math.inf if given == "-1" else 0.0
     if not (found := _DURATION.fullmatch(given)):
         raise illegal(
             f"failed to parse setting [{name}] with value [{given}] as a time value: unit is missing or unrecognized"
         )
     return int(found[1]) * _SECONDS[found[2]]
-
-
-def _pruned(value: Any, paths: list[str]) -> Any:  # noqa: ANN401 - JSON
-    """Keep what `paths` name, or all but what those that begin with a minus name."""
-    without = [path[1:].split(".") for path in paths if path.startswith("-")]
-    only = [path.split(".") for path in paths if not path.startswith("-")]
-    if only:
-        value = _kept(value, only)
-    for path in without:
-        value = _dropped(value, path)
-    return {} if value is None else value
-
-
-def _kept(value: Any, paths: list[list[str]]) -> Any:  # noqa: ANN401
-    if any(not path for path in paths):
-        return value
-    if isinstance(value, list):
-        kept = [found for each in value if (found := _kept(each, paths)) is not None]
-        return kept or None
-    if not isinstance(value, dict):
-        return None
-    found = {}
-    for name, inner in value.items():
-        rest = [below for path in paths for below in _below(path, name)]
-        if rest and (part := _kept(inner, rest)) is not None:
-            found[name] = part
-    return found or None
-
-
-def _dropped(value: Any, path: list[str]) -> Any:  # noqa: ANN401
-    if isinstance(value, list):
-        return [_dropped(each, path) for each in value]
-    if not isinstance(value, dict):
-        return value
-    left = {}
-    for name, inner in value.items():
-        rest = _below(path, name)
-        if [] not in rest:
-            left[name] = inner
-            for below in rest:
-                left[name] = _dropped(left[name], below)
-    return left
-
-
-def _below(path: list[str], name: str) -> list[list[str]]:
-    """Return what is left of a path behind a field, in each way that the field matches its beginning."""
-    first, *rest = path
-    if first == "**":
-        return [path, *([] if not rest else _below(rest, name))]
-    return [rest] if _matcher(first)(name) else []
-
-
-def _matcher(pattern: str) -> Callable[[str], object]:
-    return re.compile(".*".join(map(re.escape, pattern.split("*")))).fullmatch

@@ -33,9 +33,9 @@ from efive.errors import (
 from efive.jsonlines import without_bom
 from efive.server.access import Caller
 from efive.server.http import answer, caller_of, read, service_of
+from efive.server.jobs import Job, Jobs, Phase, new_id
 from efive.server.protocols.sambastudio import endpoints
 from efive.server.protocols.sambastudio.inference import Item, wanted
-from efive.server.protocols.sambastudio.jobs import Job, Jobs, Phase, new_id
 from efive.server.service import EmbedRequest, EmbedResult, Service
 
 _CRASHES = 3
@@ -77,7 +77,7 @@ def make_jobs(service: Service) -> Jobs[BatchJob]:
         finally:
             jobs.change(job.id, done=jobs.progress.pop(job.id, job.done))
 
-    jobs = Jobs(service, "batch", BatchJob, work)
+    jobs = Jobs(service, "samba.batch", BatchJob, work)
     return jobs
 
 

@@ -9,8 +9,8 @@ from starlette.responses import Response
 
 from efive.errors import DeploymentError, InputError
 from efive.server.http import NoRouteError, answer, read, service_of
+from efive.server.jobs import ENDED, Jobs
 from efive.server.protocols.sambastudio.endpoints import check_name
-from efive.server.protocols.sambastudio.jobs import ENDED, Jobs
 from efive.server.service import Service
 
 _FILES = ("passages.jsonl", "train.jsonl")

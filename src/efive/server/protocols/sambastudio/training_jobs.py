@@ -1,14 +1,10 @@
-"""Training jobs: `efive train supervised` on a data set of the server, in a process of its own.
+"""Training jobs on a data set of the server; their `data` is a folder below the one of all data sets.
 
-HOME/samba/training/ID/
-├── run/        the run's folder, as efive.training.runs describes it; run/model is the result
-└── output.txt  what the process printed
+HOME/samba/training/ID/ is the folder of a job, as `efive.server.training` describes it.
 """
 
-import os
 import re
 import time
-from pathlib import Path
 from typing import Any, cast
 
 import msgspec
@@ -19,12 +15,11 @@ from efive.deployments import training
 from efive.deployments.training import Checked, Plan
 from efive.errors import DeploymentError, InputError
 from efive.server.http import BodyError, answer, parse, service_of
+from efive.server.jobs import Jobs, Phase, new_id
 from efive.server.protocols.sambastudio import datasets, endpoints
-from efive.server.protocols.sambastudio.jobs import Job, Jobs, Phase, new_id
 from efive.server.service import Service
+from efive.server.training import TrainingJob, run_of, train
 
-_FEWEST = 2
-"""Examples of a batch, in which each is the others' contrast."""
 _STEP = re.compile(r"-?[0-9]{1,18}")
 _LINES = 10_000
 """Lines of a run's log in one answer."""
@@ -38,16 +33,6 @@ class Wanted(msgspec.Struct, forbid_unknown_fields=True):
     folder: str | None = None
     """Or a folder below the one of all data sets, which somebody put there."""
     settings: Plan = Plan()
-
-
-class TrainingJob(Job, frozen=True, kw_only=True):
-    """What is kept of a training job."""
-
-    data: str
-    """Its folder, below the one of all data sets."""
-    plan: Plan
-    checked: Checked | None = None
-    """What the data holds; None until it was looked at."""
 
 
 class Deploy(msgspec.Struct, forbid_unknown_fields=True):
@@ -67,39 +52,10 @@ def make_jobs(service: Service) -> Jobs[TrainingJob]:
     """Return the training jobs that the state remembers."""
 
     async def work(job: TrainingJob) -> None:
-        await _train(service, jobs, job)
+        await train(jobs, job, datasets.locate(service, job.data))
 
-    jobs = Jobs(service, "training", TrainingJob, work)
+    jobs = Jobs(service, "samba.training", TrainingJob, work)
     return jobs
-
-
-async def _train(service: Service, jobs: Jobs[TrainingJob], job: TrainingJob) -> None:
-    """Check the data and train, from wherever the job's files stand."""
-    folder, run = jobs.path(job), run_of(jobs, job)
-    folder.mkdir(parents=True, exist_ok=True)
-    if run.exists():  # the server was killed, and its child perhaps not
-        await service.collections.run(lambda: training.end_orphans(run))
-    if (run / "model").is_dir():  # and the child may have come to its end
-        return
-    # Engines share the processors: threads of the trainer must not spin while they wait for each other.
-    environment = {**os.environ, "EFIVE_HOME": str(service.home), "OMP_WAIT_POLICY": "PASSIVE"}
-    data = datasets.locate(service, job.data)
-    checked = job.checked or await training.check(data, job.plan.train_n_passages - 1, environment)
-    jobs.change(job.id, checked=checked)
-    _refuse(checked, job.plan)
-    await training.run(job.plan.command(data, run), folder / "output.txt", environment)
-
-
-def _refuse(checked: Checked, plan: Plan) -> None:
-    if checked.problem_count:
-        raise InputError(f"{checked.problem_count} problems in the data, the first: {checked.problems[0]}")
-    if checked.examples - plan.held_out < _FEWEST:
-        raise InputError(f"the data has {checked.examples} examples; {plan.held_out} held out, too few are left")
-
-
-def run_of(jobs: Jobs[TrainingJob], job: TrainingJob) -> Path:
-    """Return the run folder of a job."""
-    return jobs.path(job) / "run"
 
 
 def described(jobs: Jobs[TrainingJob], job: TrainingJob) -> dict[str, Any]:

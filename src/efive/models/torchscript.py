@@ -1,0 +1,98 @@
+"""TorchScript taken over: a stranger's file read in a process that can do nothing else, its weights in our own form."""
+
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+
+from efive.errors import DependencyError, ModelError
+from efive.models.architecture import Architecture, Kind
+from efive.models.confinement import give_away
+from efive.models.tensors import Floats
+
+log = logging.getLogger("efive.models")
+_SECONDS = 1800
+SCRIPT = "definition.pt"
+"""What the script is called in the folder of the work."""
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What a script held."""
+
+    architecture: Architecture
+    weights: Path
+    """A safetensors file with transformers' names."""
+    vectors: Floats
+    """(rows, dimension) float32: the script's own, of the rows that were asked for."""
+
+
+def take(folder: Path, rows: Sequence[Sequence[int]]) -> Taken:
+    """Read the TorchScript `definition.pt` in `folder`, which the process gets for itself, with all that is in it.
+
+    Args:
+        folder: of the work; nothing else may be kept there.
+        rows: token ids for which the script's vectors are wanted.
+
+    Raises:
+        DependencyError: if torch is not installed.
+        ModelError: if it is no encoder of BERT's kind, or cannot be read.
+    """
+    if find_spec("torch") is None:
+        raise DependencyError(
+            "a TorchScript model needs torch to be read: pip install 'efive[torch]' where the server runs. "
+            "`efive import-model` sends a model folder to the server without it"
+        )
+    (folder / "rows.json").write_text(json.dumps([list(map(int, row)) for row in rows]), encoding="utf-8")
+    give_away(folder)
+    _run(folder)
+    shape = json.loads((folder / "shape.json").read_text(encoding="utf-8"))
+    shape["kind"] = Kind(shape["kind"])
+    vectors = np.asarray(json.loads((folder / "vectors.json").read_text(encoding="utf-8")), dtype=np.float32)
+    log.info("TorchScript read", extra={"confined": (folder / "confined.json").read_text(encoding="utf-8")})
+    return Taken(Architecture(**shape), folder / "model.safetensors", vectors)
+
+
+def _run(folder: Path) -> None:
+    """Run the worker: nothing of this process's environment, files and folders comes with it."""
+    clean = {
+        "PYTHONPATH": str(Path(__file__).parents[2]),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "HOME": str(folder),
+        "TMPDIR": str(folder),
+        "PATH": os.defpath,
+    }
+    command = [sys.executable, "-P", "-s", "-m", "efive.models.torchscript_worker"]
+    with (folder / "log.txt").open("wb") as output:
+        process = subprocess.Popen(  # noqa: S603 - our own worker
+            command, cwd=folder, env=clean, stdin=subprocess.DEVNULL, stdout=output, stderr=output, close_fds=True,
+            start_new_session=True,
+        )  # fmt: skip
+        try:
+            status = process.wait(_SECONDS)
+        except subprocess.TimeoutExpired:
+            raise ModelError(f"it was not read within {_SECONDS} s") from None
+        finally:
+            process.kill()
+            process.wait()
+    if (folder / "error.txt").is_file():
+        raise ModelError((folder / "error.txt").read_text(encoding="utf-8", errors="replace"))
+    if status:
+        raise ModelError(f"the process that reads it ended with {_name(status)}; {_last_line(folder / 'log.txt')}")
+
+
+def _name(status: int) -> str:
+    return signal.Signals(-status).name if status < 0 else f"status {status}"
+
+
+def _last_line(path: Path) -> str:
+    lines = path.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    return lines[-1][:300] if lines else "it said nothing"

@@ -1,0 +1,1 @@
+"""Work on many documents at once, as tasks that can be watched and cancelled."""

@@ -1,0 +1,147 @@
+"""Documents one by one: written, changed, removed."""
+
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from efive.server.access import Scope
+from efive.server.elastic.errors import ElasticError, illegal, invalid_action, unsupported
+from efive.server.elastic.indices.bulk import Action, Done, single, write
+from efive.server.elastic.indices.operations import Kind, Operation, Outcome
+from efive.server.elastic.indices.planning import PRIMARY_TERM
+from efive.server.http import caller_of, guarded
+from efive.server.protocols.elastic.getting import asked_source, cut_source
+from efive.server.protocols.elastic.wire import body_of, cluster_of, number, reply
+
+_SHARDS = {"total": 1, "successful": 1, "failed": 0}
+_UPDATE = {"doc", "upsert", "doc_as_upsert", "detect_noop", "_source", "if_seq_no", "if_primary_term"}
+
+
+def routes() -> list[Route]:
+    """Return the routes of writes to single documents."""
+    manage = Scope.MANAGE
+    return [
+        Route("/{index}/_doc", guarded(manage, index), methods=["POST"]),
+        Route("/{index}/_doc/{id:path}", guarded(manage, index), methods=["PUT", "POST"]),
+        Route("/{index}/_doc/{id:path}", guarded(manage, delete), methods=["DELETE"]),
+        Route("/{index}/_create/{id:path}", guarded(manage, create), methods=["PUT", "POST"]),
+        Route("/{index}/_update/{id:path}", guarded(manage, update), methods=["POST"]),
+    ]
+
+
+# -- writing -------------------------------------------------------------------------------------------------------
+
+
+async def index(request: Request) -> Response:
+    """Write a document in place of the one of its id."""
+    op_type = request.query_params.get("op_type", "index")
+    if op_type not in {"index", "create"}:
+        raise illegal(f"opType must be 'create' or 'index', found: [{op_type}]")
+    return await _write(request, "create" if op_type == "create" else "index")
+
+
+async def create(request: Request) -> Response:
+    """Write a document if there is none of its id."""
+    return await _write(request, "create")
+
+
+async def _write(request: Request, kind: Kind) -> Response:
+    refuse_versions(request.query_params.get("version_type"), request.query_params.get("version"))
+    operation = Operation(kind, request.path_params.get("id"), await body_of(request), **_expected(request))
+    return await _done(request, operation)
+
+
+async def delete(request: Request) -> Response:
+    """Remove a document."""
+    refuse_versions(request.query_params.get("version_type"), request.query_params.get("version"))
+    return await _done(request, Operation("delete", request.path_params["id"], **_expected(request)))
+
+
+async def update(request: Request) -> Response:
+    """Change some fields of a document."""
+    operation, shown = update_of(request.path_params["id"], await body_of(request), **_expected(request))
+    return await _done(request, operation, shown if shown is not None else asked_source(request))
+
+
+def update_of(id_: str | None, body: dict[str, Any], **expected: Any) -> tuple[Operation, Any]:  # noqa: ANN401
+    """Return the operation that the body of an update means, and what of the document is to be shown.
+
+    Raises:
+        ElasticError: naming what cannot be.
+    """
+    for name in ("script", "scripted_upsert"):
+        if body.get(name):
+            raise unsupported(f"[{name}] of an update")
+    if unknown := sorted(body.keys() - _UPDATE):
+        raise ElasticError(400, "x_content_parse_exception", f"[UpdateRequest] unknown field [{unknown[0]}]")
+    for name in ("doc", "upsert"):
+        if not isinstance(body.get(name, {}), dict):
+            raise ElasticError(400, "x_content_parse_exception", f"[UpdateRequest] [{name}] must be an object")
+    for name in ("if_seq_no", "if_primary_term"):
+        if isinstance(body.get(name), int):
+            expected[name] = body[name]
+    operation = Operation(
+        "update",
+        id_,
+        doc=body.get("doc"),
+        upsert=body.get("upsert"),
+        doc_as_upsert=body.get("doc_as_upsert") is True,
+        detect_noop=body.get("detect_noop") is not False,
+        **expected,
+    )
+    return operation, body.get("_source")
+
+
+def _expected(request: Request) -> dict[str, Any]:
+    asked = request.query_params
+    names = [name for name in ("if_seq_no", "if_primary_term") if name in asked]
+    return {name: number(request, name, 0) for name in names}
+
+
+def refuse_versions(kind: object, version: object) -> None:
+    """Refuse versions that the client keeps itself.
+
+    Raises:
+        ElasticError: if there are some.
+    """
+    if kind not in {None, "internal"}:
+        raise unsupported(f"[version_type] [{kind}]")
+    if version is not None:
+        raise invalid_action(
+            "internal versioning can not be used for optimistic concurrency control. Please use `if_seq_no` and "
+            "`if_primary_term` instead"
+        )
+
+
+async def _done(request: Request, operation: Operation, shown: Any = None) -> Response:  # noqa: ANN401
+    name = request.path_params["index"]
+    action = Action(name, operation, request.query_params.get("pipeline"))
+    (done,) = await write(cluster_of(request), [action], caller_of(request))
+    outcome = single(done)
+    body = written(done, refreshed=request.query_params.get("refresh") in {"", "true"})
+    if shown not in (None, False) and outcome.source is not None:
+        kept = cut_source(outcome.source, shown)
+        body["get"] = {
+            "_seq_no": outcome.seq_no, "_primary_term": PRIMARY_TERM, "found": True, "_source": kept,
+        }  # fmt: skip
+    location = {"location": f"/{done.index}/_doc/{outcome.id}"} if outcome.status == 201 else {}
+    ascii_only = {name: value for name, value in location.items() if value.isascii() and value.isprintable()}
+    return reply(request, body, outcome.status, ascii_only)
+
+
+def written(done: Done, *, refreshed: bool = False) -> dict[str, Any]:
+    """Return what became of a write, as Elasticsearch shows it."""
+    outcome: Outcome = done.outcome
+    noop = outcome.result == "noop"
+    return {
+        "_index": done.index,
+        "_id": outcome.id,
+        "_version": outcome.version,
+        "result": outcome.result,
+        **({"forced_refresh": True} if refreshed and not noop else {}),
+        "_shards": {**_SHARDS, "total": 0, "successful": 0} if noop else _SHARDS,
+        "_seq_no": outcome.seq_no,
+        "_primary_term": PRIMARY_TERM,
+    }

@@ -1,0 +1,194 @@
+"""Models that are uploaded in parts: whole, torn, wrong, and across a kill of the server."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import warnings
+import zipfile
+
+import httpx
+import numpy as np
+import pytest
+import torch
+import traced
+from elastic_uploading import MODELS, parts, reason, upload
+
+from efive import Encoder
+from efive.errors import TruncationWarning
+
+TEXTS = ["What is photosynthesis?", "Как дела?", "一个句子。", "a " * 700]
+
+
+@pytest.fixture
+def http(server):
+    with httpx.Client(base_url=f"{server.url}/es", timeout=120) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def scripts(tiny_models, tmp_path_factory):
+    """TorchScript by kind of model."""
+    folder = tmp_path_factory.mktemp("scripts")
+    kinds = ("bert", "bert-multilingual", "xlm-roberta")
+    return {kind: traced.trace(tiny_models[kind], folder / f"{kind}.pt").read_bytes() for kind in kinds}
+
+
+@pytest.mark.parametrize("kind", ["bert", "bert-multilingual", "xlm-roberta"])
+def test_an_uploaded_model_gives_the_vectors_of_its_folder(http, scripts, tiny_models, kind):
+    folder = tiny_models[kind]
+    config = traced.configuration(folder, prefix_strings={"ingest": "passage: ", "search": "query: "})
+    path = upload(http, f"up-{kind}", config, scripts[kind], traced.vocabulary(folder))
+    started = http.post(f"{path}/deployment/_start", params={"timeout": "120s"}).raise_for_status().json()
+    assert started["assignment"]["assignment_state"] == "started"
+    docs = [{"text_field": text} for text in TEXTS]
+    results = http.post(f"{path}/_infer", json={"docs": docs}).raise_for_status().json()["inference_results"]
+    with Encoder.load(folder, precision="fp32") as encoder, warnings.catch_warnings():
+        warnings.simplefilter("ignore", TruncationWarning)
+        expected = encoder.embed(TEXTS, "raw").vectors
+    vectors = np.array([result["predicted_value"] for result in results])
+    assert (vectors * expected).sum(axis=1).min() > 0.9999
+    assert [result.get("is_truncated", False) for result in results] == [False, False, False, True]
+    http.delete(path, params={"force": "true"}).raise_for_status()
+
+
+def test_no_prefix_given_is_no_prefix(server, http, scripts, bert):
+    upload(http, "bare-e5-small", traced.configuration(bert), scripts["bert"], traced.vocabulary(bert))
+    http.post(f"{MODELS}/bare-e5-small/deployment/_start?timeout=120s").raise_for_status()
+    settings = {"model_id": "bare-e5-small", "num_allocations": 1, "num_threads": 1}
+    body = {"service": "elasticsearch", "service_settings": settings}
+    http.put("/_inference/text_embedding/bare", json=body).raise_for_status()
+    found = [
+        http.post("/_inference/bare", json={"input": "a cat", "input_type": kind}).raise_for_status().json()
+        for kind in ("search", "ingest", "unspecified")
+    ]
+    assert found[0] == found[1] == found[2]
+
+
+def test_parts_come_in_any_order_once_and_all_of_them(http, scripts, bert):
+    path = f"{MODELS}/parts"
+    assert reason(http.get(path), 404) == "No known trained model with model_id [parts]"
+    http.put(path, json=traced.configuration(bert)).raise_for_status()
+    assert reason(http.put(path, json=traced.configuration(bert))) == (
+        "Trained machine learning model [parts] already exists"
+    )
+    assert (
+        reason(http.post(f"{path}/deployment/_start?timeout=120s"), 404)
+        == "Could not find trained model definition [parts]"
+    )
+    bodies = parts(scripts["bert"])
+    for number in reversed(range(1, len(bodies))):
+        http.put(f"{path}/definition/{number}", json=bodies[number]).raise_for_status()
+    assert "Model definition truncated" in reason(http.post(f"{path}/deployment/_start?timeout=120s"))
+    assert "part [1] already exists" in reason(http.put(f"{path}/definition/1", json=bodies[1]))
+    assert "an earlier part" in reason(http.put(f"{path}/definition/0", json=bodies[0] | {"total_parts": 99}))
+    assert "[part] must be less than total_parts" in reason(http.put(f"{path}/definition/99", json=bodies[0]))
+    assert "no base64" in reason(http.put(f"{path}/definition/0", json=bodies[0] | {"definition": "?"}))
+    http.put(f"{path}/definition/0", json=bodies[0]).raise_for_status()
+    assert "vocabulary" in reason(http.post(f"{path}/deployment/_start?timeout=120s"), 404)
+    assert (
+        http.get(path, params={"include": "definition_status"}).json()["trained_model_configs"][0]["fully_defined"]
+        is False
+    )
+    http.put(f"{path}/vocabulary", json=traced.vocabulary(bert)).raise_for_status()
+    http.post(f"{path}/deployment/_start?timeout=120s").raise_for_status()
+    assert "is complete" in reason(http.put(f"{path}/definition/0", json=bodies[0]))
+    shown = http.get(path, params={"include": "definition_status"}).json()["trained_model_configs"][0]
+    assert shown["fully_defined"] is True
+    http.delete(path, params={"force": "true"}).raise_for_status()
+    assert http.get(path).status_code == 404
+
+
+class Reader(torch.nn.Module):
+    """Reads a file of the machine when it is run."""
+
+    def forward(self, input_ids, attention_mask):
+        return torch.from_file("/etc/passwd", shared=False, size=4, dtype=torch.uint8) + input_ids.sum()
+
+
+def test_what_is_no_e5_encoder_is_refused_with_the_reason(http, scripts, bert, tmp_path):
+    ids = torch.tensor([[2, 5, 3]])
+    with zipfile.ZipFile(tmp_path / "bomb.pt", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("archive/data/0", bytes(200 << 20))
+    wrong = {
+        "cls": (traced.trace(bert, tmp_path / "cls.pt", pooling="cls").read_bytes(), "cosine"),
+        "text": (b"no zip archive at all" * 100, "no TorchScript archive"),
+        "torn": (scripts["bert"][: len(scripts["bert"]) // 2], "no TorchScript archive"),
+        "bomb": ((tmp_path / "bomb.pt").read_bytes(), "would unpack to"),
+        "reader": (traced.save(Reader(), (ids, ids), tmp_path / "reader.pt", freeze=False).read_bytes(), "from_file"),
+    }
+    words = traced.vocabulary(bert)
+    for name, (content, why) in wrong.items():
+        path = upload(http, f"wrong-{name}", traced.configuration(bert), content, words)
+        refused = reason(http.post(f"{path}/deployment/_start?timeout=120s"))
+        assert f"the definition of [wrong-{name}] cannot be taken over" in refused
+        assert why in refused, refused
+        http.delete(path).raise_for_status()
+
+
+def test_configurations_that_cannot_be_are_refused(http, bert):
+    def put(**changes):
+        body = {key: value for key, value in (traced.configuration(bert) | changes).items() if value is not None}
+        return reason(http.put(f"{MODELS}/refused", json=body))
+
+    assert put(inference_config=None) == "Validation Failed: 1: [inference_config] must not be null.;"
+    assert "[lang_ident] is not supported" in put(model_type="lang_ident")
+    assert "ner" in put(inference_config={"ner": {}})
+    assert "[roberta]" in put(inference_config={"text_embedding": {"tokenization": {"roberta": {}}}})
+    assert "unknown field [colour]" in put(colour="red")
+    assert "must start and end with alphanumeric" in reason(
+        http.put(f"{MODELS}/Upper", json=traced.configuration(bert))
+    )
+    assert http.get(f"{MODELS}/refused").status_code == 404
+
+
+@pytest.mark.slow
+def test_an_upload_goes_on_after_a_kill(scripts, bert, tmp_path):
+    def serve():
+        process = subprocess.Popen(
+            [sys.executable, "-m", "efive", "serve", "--port", "0", "--threads", "1"],
+            env={**os.environ, "EFIVE_HOME": str(tmp_path)}, stderr=subprocess.PIPE, text=True, start_new_session=True,
+        )  # fmt: skip
+        lines = iter(process.stderr.readline, "")
+        url = next(found[0] for line in lines if (found := re.search("http://[0-9.:]+", line)))
+        return process, httpx.Client(base_url=f"{url}/es", timeout=120)
+
+    def end(process, http, how):
+        http.close()
+        os.killpg(process.pid, how)
+        process.wait()
+        process.stderr.close()
+
+    bodies, path = parts(scripts["bert"]), f"{MODELS}/killed"
+    process, http = serve()
+    http.put(path, json=traced.configuration(bert)).raise_for_status()
+    for number in range(len(bodies) - 1):
+        http.put(f"{path}/definition/{number}", json=bodies[number]).raise_for_status()
+    end(process, http, signal.SIGKILL)
+    process, http = serve()
+    http.put(f"{path}/definition/{len(bodies) - 1}", json=bodies[-1]).raise_for_status()
+    http.put(f"{path}/vocabulary", json=traced.vocabulary(bert)).raise_for_status()
+    end(process, http, signal.SIGKILL)  # in the middle of taking it over
+    process, http = serve()
+    deadline = time.monotonic() + 60
+    while not list((tmp_path / "models").glob("killed/efive.json")):  # nobody has to ask for it
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    http.post(f"{path}/deployment/_start", params={"timeout": "120s"}).raise_for_status()
+    http.put(f"{path}/model_aliases/alive", params={}).raise_for_status()
+    end(process, http, signal.SIGKILL)
+    process, http = serve()
+    deadline = time.monotonic() + 60
+    while (answer := http.post(f"{MODELS}/alive/_infer", json={"docs": [{"text_field": "x"}]})).status_code != 200:
+        assert time.monotonic() < deadline, answer.text
+        time.sleep(0.1)
+    shown = http.get(f"{path}/_stats").json()["trained_model_stats"][0]["deployment_stats"]
+    assert (shown["deployment_id"], shown["state"]) == ("killed", "started")
+    end(process, http, signal.SIGTERM)
+    assert not list((tmp_path / "elastic-models").iterdir())
+    assert json.loads((tmp_path / "models/killed/config_sentence_transformers.json").read_text())["prompts"] == {
+        "query": "", "document": "",
+    }  # fmt: skip

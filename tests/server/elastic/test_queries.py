@@ -1,0 +1,469 @@
+"""Queries on one index: what matches, with which scores. Against plain Python wherever that can say it."""
+
+import math
+from collections import Counter
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from efive.search.collection import Collection
+from efive.search.documents import Document
+from efive.search.raw import Metric, RawVector, RawVectors
+from efive.search.terms import index_terms, query_terms
+from efive.server.elastic import dates
+from efive.server.elastic.errors import ElasticError
+from efive.server.elastic.indices import mapping_json, writing
+from efive.server.elastic.indices.database import Database
+from efive.server.elastic.indices.operations import Operation
+from efive.server.elastic.indices.planning import plan
+from efive.server.elastic.indices.reading import Reading
+from efive.server.elastic.queries import nearest, values
+from efive.server.elastic.queries.evaluation import Evaluation
+from efive.server.elastic.queries.minimum import at_least
+from efive.server.elastic.queries.nearest import Given
+from efive.server.elastic.queries.parsing import parse
+from efive.server.elastic.queries.paths import cut
+
+PROPERTIES = {
+    "title": {"type": "text", "fields": {"raw": {"type": "keyword"}}},
+    "body": {"type": "text"},
+    "tag": {"type": "keyword"},
+    "year": {"type": "integer"},
+    "price": {"type": "double"},
+    "sold": {"type": "boolean"},
+    "day": {"type": "date"},
+    "author": {"properties": {"name": {"type": "keyword"}, "age": {"type": "long"}}},
+}
+BOOKS = {
+    "a": {"title": "The quick brown fox", "body": "a fox in a forest", "tag": ["x", "y"], "year": 2001, "price": 9.5,
+          "sold": True, "day": "2024-05-01", "author": {"name": "Ann", "age": 40}},
+    "b": {"title": "Lazy dogs sleep", "body": "the dog of the fox", "tag": "y", "year": 2010, "price": 12,
+          "sold": False, "day": "2024-05-31T23:30:00Z", "author": [{"name": "Bob"}, {"name": "Eve"}]},
+    "c": {"title": "Brown bears", "body": "honey", "tag": "Zebra*", "year": 2020, "day": "2024-06-01T00:00:00+02:00"},
+    "d": {"year": [1999, 2015], "tag": []},
+}  # fmt: skip
+
+
+@contextmanager
+def opened(folder, properties, documents, **holdings):
+    """An index of these documents, open for reading."""
+    database = Database(folder / "index.sqlite")
+    operations = [Operation("index", id_, source) for id_, source in documents.items()]
+    with database.writing() as connection:
+        made = plan(connection, mapping_json.parse({"properties": properties}), 0, operations)
+        assert not [outcome.error for outcome in made.outcomes if outcome.error]
+        writing.make_tables(connection, made.mapping)
+        writing.begin(connection, made.changes.values())
+        writing.finish(connection, made.mapping, made.changes.values(), {})
+    with database.reading() as connection:
+        yield Reading("books", made.mapping, connection, holdings.get("semantic", {}), holdings.get("vectors", {}))
+    database.close()
+
+
+@pytest.fixture(scope="module")
+def books(tmp_path_factory):
+    with opened(tmp_path_factory.mktemp("books"), PROPERTIES, BOOKS) as reading:
+        yield reading
+
+
+def ids(reading, query):
+    return set(scores(reading, query))
+
+
+def scores(reading, query, **options):
+    found = Evaluation(reading, **options).matches(parse(query))
+    assert (np.diff(found.rows) > 0).all()
+    return dict(zip(values.ids_of(reading.database, found.rows.tolist()), found.scores.tolist(), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ({"match_all": {}}, "abcd"),
+        ({"match_none": {}}, ""),
+        ({"match": {"title": "brown dogs"}}, "abc"),
+        ({"match": {"title": {"query": "brown fox", "operator": "AND"}}}, "a"),
+        ({"match": {"title": {"query": "quick brown bears", "minimum_should_match": 2}}}, "ac"),
+        ({"match": {"title": {"query": "quick brown fox bear", "minimum_should_match": "75%"}}}, "a"),
+        ({"match": {"title": {"query": "brown", "fuzziness": 0}}}, "ac"),
+        ({"match": {"title": "..."}}, ""),
+        ({"match": {"title": {"query": "...", "zero_terms_query": "all"}}}, "abcd"),
+        ({"match": {"nowhere": "fox"}}, ""),
+        ({"match": {"year": "2010"}}, "b"),
+        ({"match": {"tag": "y"}}, "ab"),
+        ({"match": {"year": {"query": "new", "lenient": True}}}, ""),
+        ({"match_phrase": {"title": "Quick BROWN"}}, "a"),
+        ({"match_phrase": {"title": "brown quick"}}, ""),
+        ({"multi_match": {"query": "fox", "fields": ["title", "bod*"]}}, "ab"),
+        ({"multi_match": {"query": "lazy fox", "fields": ["title", "body"], "operator": "and"}}, ""),
+        ({"multi_match": {"query": "lazy fox", "fields": ["title", "body"], "type": "cross_fields",
+                          "operator": "and"}}, "b"),
+        ({"multi_match": {"query": "the dog", "type": "phrase", "fields": ["title", "body"]}}, "b"),
+        ({"multi_match": {"query": "honey"}}, "c"),
+        ({"term": {"tag": "y"}}, "ab"),
+        ({"term": {"tag": {"value": "Y", "case_insensitive": True}}}, "ab"),
+        ({"term": {"tag": "Y"}}, ""),
+        ({"term": {"title.raw": "Brown bears"}}, "c"),
+        ({"term": {"title": "brown"}}, "ac"),
+        ({"term": {"sold": False}}, "b"),
+        ({"term": {"sold": "true"}}, "a"),
+        ({"term": {"year": 2015.0}}, "d"),
+        ({"term": {"year": 2015.5}}, ""),
+        ({"term": {"price": "9.5"}}, "a"),
+        ({"term": {"day": "2024-05-31"}}, "bc"),
+        ({"term": {"day": "2024-05-31T22:00:00Z"}}, "c"),
+        ({"term": {"author.name": "Eve"}}, "b"),
+        ({"term": {"_id": "c"}}, "c"),
+        ({"term": {"_index": "books"}}, "abcd"),
+        ({"terms": {"tag": ["x", "Zebra*"]}}, "ac"),
+        ({"terms": {"_id": ["c", "nobody"]}}, "c"),
+        ({"terms": {"year": []}}, ""),
+        ({"range": {"year": {"gt": 2001, "lte": 2015}}}, "bd"),
+        ({"range": {"price": {"gte": "9.5", "lt": 12}}}, "a"),
+        ({"range": {"tag": {"gte": "x", "lt": "y"}}}, "a"),
+        ({"range": {"day": {"lte": "2024-05"}}}, "abc"),
+        ({"range": {"day": {"gt": "2024-05-31||/d"}}}, ""),
+        ({"range": {"day": {"gte": "2024-06-01", "time_zone": "+02:00"}}}, "bc"),
+        ({"range": {"day": {"gte": "31/05/2024", "format": "dd/MM/yyyy"}}}, "bc"),
+        ({"range": {"day": {"gte": "2024-06-01||-1M/M", "lt": "2024-05-02"}}}, "a"),
+        ({"range": {"year": {}}}, "abcd"),
+        ({"exists": {"field": "price"}}, "ab"),
+        ({"exists": {"field": "author"}}, "ab"),
+        ({"exists": {"field": "tag"}}, "abc"),
+        ({"exists": {"field": "title"}}, "abc"),
+        ({"ids": {"values": ["a", "zz", "d"]}}, "ad"),
+        ({"prefix": {"tag": "Z"}}, "c"),
+        ({"prefix": {"title.raw": {"value": "the QUICK", "case_insensitive": True}}}, "a"),
+        ({"wildcard": {"tag": "?ebra\\*"}}, "c"),
+        ({"wildcard": {"title.raw": {"value": "*o*s*"}}}, "bc"),
+        ({"wildcard": {"tag": "[xy]"}}, ""),
+        ({"constant_score": {"filter": {"term": {"tag": "y"}}}}, "ab"),
+        ({"dis_max": {"queries": [{"term": {"tag": "x"}}, {"term": {"year": 1999}}]}}, "ad"),
+        ({"bool": {}}, "abcd"),
+        ({"bool": {"must_not": {"exists": {"field": "price"}}}}, "cd"),
+        ({"bool": {"should": [{"term": {"tag": "x"}}, {"term": {"year": 2020}}]}}, "ac"),
+        ({"bool": {"filter": {"term": {"tag": "y"}}, "should": {"term": {"tag": "x"}}}}, "ab"),
+        ({"bool": {"filter": {"term": {"tag": "y"}}, "should": {"term": {"tag": "x"}},
+                   "minimum_should_match": 1}}, "a"),
+        ({"bool": {"must": {"match": {"body": "fox"}}, "must_not": {"term": {"sold": True}}}}, "b"),
+    ],
+)  # fmt: skip
+def test_what_matches(books, query, found):
+    assert ids(books, query) == set(found)
+
+
+TESTS = st.one_of(
+    st.builds(lambda tag: {"term": {"tag": tag}}, st.sampled_from("xyz")),
+    st.builds(
+        lambda a, b: {"range": {"year": {"gte": min(a, b), "lt": max(a, b)}}}, st.integers(0, 9), st.integers(0, 9)
+    ),
+    st.builds(lambda field: {"exists": {"field": field}}, st.sampled_from(["tag", "year"])),
+)
+CLAUSES = ("must", "filter", "should", "must_not")
+TREES = st.recursive(
+    TESTS,
+    lambda inner: st.builds(
+        lambda clauses, least: {"bool": clauses | ({} if least is None else {"minimum_should_match": least})},
+        st.dictionaries(st.sampled_from(CLAUSES), st.lists(inner, max_size=3), max_size=4),
+        st.none() | st.integers(0, 3) | st.sampled_from(["-1", "50%"]),
+    ),
+    max_leaves=8,
+)
+
+
+def holds(query, document):
+    """What a query means, document by document."""
+    ((kind, body),) = query.items()
+    if kind == "term":
+        return body["tag"] in document.get("tag", [])
+    if kind == "range":
+        return any(body["year"]["gte"] <= year < body["year"]["lt"] for year in document.get("year", []))
+    if kind == "exists":
+        return bool(document.get(body["field"]))
+    clauses = {name: body.get(name, []) for name in CLAUSES}
+    required = clauses["must"] + clauses["filter"]
+    least = body.get("minimum_should_match")
+    least = (
+        (0 if required or not clauses["should"] else 1)
+        if least is None
+        else at_least(str(least), len(clauses["should"]))
+    )
+    return (
+        all(holds(part, document) for part in required)
+        and not any(holds(part, document) for part in clauses["must_not"])
+        and sum(holds(part, document) for part in clauses["should"]) >= least
+    )
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
+@given(
+    documents=st.lists(
+        st.fixed_dictionaries(
+            {"tag": st.lists(st.sampled_from("xyz"), max_size=2), "year": st.lists(st.integers(0, 9), max_size=2)}
+        ),
+        min_size=1,
+        max_size=8,
+    ),
+    queries=st.lists(TREES, min_size=5, max_size=10),
+)
+def test_bool_is_what_it_means(tmp_path_factory, documents, queries):
+    named = {str(number): document for number, document in enumerate(documents)}
+    with opened(tmp_path_factory.mktemp("index"), PROPERTIES, named) as reading:
+        for query in queries:
+            assert ids(reading, query) == {id_ for id_, document in named.items() if holds(query, document)}, query
+
+
+def bm25(text, documents):
+    """Lucene's formula, one document at a time."""
+    bodies = {id_: index_terms(each["body"]).split() for id_, each in documents.items() if "body" in each}
+    average = sum(map(len, bodies.values())) / len(bodies)
+    found = Counter()
+    for term in query_terms(text):
+        having = sum(term in terms for terms in bodies.values())
+        idf = math.log(1 + (len(bodies) - having + 0.5) / (having + 0.5))
+        for id_, terms in bodies.items():
+            if count := terms.count(term):
+                found[id_] += idf * count * 2.2 / (count + 1.2 * (0.25 + 0.75 * len(terms) / average))
+    return found
+
+
+@pytest.mark.parametrize("text", ["fox", "the fox", "the the dog", "honey forest of", "a"])
+def test_words_score_by_lucenes_bm25(books, text):
+    assert scores(books, {"match": {"body": text}}) == pytest.approx(bm25(text, BOOKS), rel=1e-5)
+
+
+def test_scores_are_joined(books):
+    fox, dog = (scores(books, {"match": {"body": word}}) for word in ("fox", "dog"))
+    parts = [{"match": {"body": "fox"}}, {"match": {"body": {"query": "dog", "boost": 3}}}]
+    assert scores(books, {"bool": {"should": parts}})["b"] == pytest.approx(fox["b"] + 3 * dog["b"])
+    assert scores(books, {"dis_max": {"queries": parts}})["b"] == pytest.approx(3 * dog["b"])
+    tied = scores(books, {"dis_max": {"queries": parts, "tie_breaker": 0.5}})
+    assert tied["b"] == pytest.approx(3 * dog["b"] + 0.5 * fox["b"])
+    assert scores(books, {"bool": {"filter": parts, "must": {"match_all": {"boost": 2}}}}) == {"b": 2}
+    assert scores(books, {"constant_score": {"filter": parts[0], "boost": 7}}) == {"a": 7, "b": 7}
+    assert scores(books, {"bool": {"filter": parts[0]}}) == {"a": 0, "b": 0}
+    rare, common = (scores(books, {"term": {"tag": tag}})["a"] for tag in "xy")
+    assert rare > common > 0
+
+
+def test_names_of_queries_are_told(books):
+    evaluation = Evaluation(books)
+    named = {"bool": {"should": [{"term": {"tag": {"value": "x", "_name": "one"}}},
+                                 {"match": {"body": {"query": "fox", "_name": "two"}}}]}}  # fmt: skip
+    evaluation.matches(parse(named))
+    found = {name: values.ids_of(books.database, rows.tolist()) for name, rows in evaluation.named.items()}
+    assert found == {"one": ["a"], "two": ["a", "b"]}
+
+
+# -- vectors ---------------------------------------------------------------------------------------------------------
+
+COUNT, SIZE = 60, 8
+RANDOM = np.random.default_rng(0)
+VECTORS = RANDOM.normal(size=(COUNT, SIZE)).astype(np.float32)
+NUMBERED = {f"d{n}": {"n": n, "v": VECTORS[n].tolist()} for n in range(COUNT)}
+MEASURES = {
+    "cosine": (Metric.COSINE, lambda q: (1 + (VECTORS @ q) / np.linalg.norm(VECTORS, axis=1) / np.linalg.norm(q)) / 2),
+    "l2_norm": (Metric.EUCLIDEAN, lambda q: 1 / (1 + np.square(VECTORS - q).sum(axis=1))),
+    "max_inner_product": (Metric.DOTPRODUCT,
+                          lambda q: np.where(VECTORS @ q < 0, 1 / (1 - np.minimum(VECTORS @ q, 0)), VECTORS @ q + 1)),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module", params=MEASURES)
+def measured(request, tmp_path_factory):
+    """An index with vectors of one measure, and the scores that it should give."""
+    folder = tmp_path_factory.mktemp("vectors")
+    metric, expected = MEASURES[request.param]
+    stored = RawVectors(folder / "v", SIZE, metric)
+    stored.put([RawVector(f"d{n}", VECTORS[n]) for n in range(COUNT)])
+    field = {"type": "dense_vector", "dims": SIZE, "similarity": request.param}
+    with opened(folder, {"n": {"type": "long"}, "v": field}, NUMBERED, vectors={"v": stored}) as reading:
+        yield reading, expected
+    stored.close()
+
+
+@pytest.mark.parametrize("few", [0, 1000])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25, deadline=None)
+@given(
+    seed=st.integers(0, 1000), k=st.integers(1, 70), allowed=st.none() | st.sets(st.integers(0, COUNT - 1), max_size=70)
+)
+def test_neighbours_within_a_filter_are_those_of_brute_force(measured, monkeypatch, few, seed, k, allowed):
+    reading, expected = measured
+    monkeypatch.setattr(nearest, "_FEW", few)
+    monkeypatch.setattr(nearest, "_DEPTH", 2)
+    monkeypatch.setattr(nearest, "_DEPTH_EACH", 1)
+    monkeypatch.setattr(nearest, "_DEEPEST", 20)
+    query = np.random.default_rng(seed).normal(size=SIZE).astype(np.float32)
+    given_ = {"field": "v", "query_vector": query.tolist(), "k": k}
+    if allowed is not None:
+        given_["filter"] = {"terms": {"n": sorted(allowed)}}
+    found = scores(reading, {"knn": given_})
+    numbers = np.array(sorted(range(COUNT) if allowed is None else allowed), int)
+    best = sorted(numbers, key=lambda n: -expected(query)[n])[:k]
+    assert set(found) == {f"d{n}" for n in best}
+    assert found == pytest.approx({f"d{n}": expected(query)[n] for n in best}, rel=1e-4)
+
+
+def test_neighbours_beside_filters_are_not_lost(measured):
+    reading, expected = measured
+    query = VECTORS[0].tolist()
+    last = [int(n) for n in np.argsort(expected(VECTORS[0]))[:5]]
+    near = {"knn": {"field": "v", "query_vector": query, "k": 3}}
+    found = scores(reading, {"bool": {"must": near, "filter": {"terms": {"n": last}}}})
+    assert set(found) == {f"d{n}" for n in last[2:]}
+    found = scores(reading, {"bool": {"must": near, "must_not": {"range": {"n": {"gte": 2}}}}})
+    assert set(found) == {"d0", "d1"}
+
+
+def test_similarity_leaves_out_what_is_less_alike(measured):
+    reading, expected = measured
+    measure = reading.mapping.fields["v"].options["similarity"]
+    least = {"cosine": 0.3, "l2_norm": 3.5, "max_inner_product": 1.0}[measure]
+    bound = {"cosine": (1 + 0.3) / 2, "l2_norm": 1 / (1 + 3.5**2), "max_inner_product": 2.0}[measure]
+    given_ = {"field": "v", "query_vector": VECTORS[0].tolist(), "k": COUNT, "similarity": least}
+    found = scores(reading, {"knn": given_})
+    assert set(found) == {f"d{n}" for n in np.flatnonzero(expected(VECTORS[0]) >= bound)}
+    assert 0 < len(found) < COUNT
+
+
+def test_passages_count_by_the_best_of_each_document(tmp_path, encoder, monkeypatch):
+    topics = ["rain falls", "a dog barks", "the bank is closed", "music plays", "bread bakes", "an engine starts"]
+    texts = {f"t{n}": " ".join(f"{topics[(n + m) % 6]} {n} {m}." for m in range(n % 7 + 1)) for n in range(30)}
+    with Collection.open(tmp_path / "texts", encoder, window=16, overlap=0) as collection:
+        collection.add([Document(id_, text) for id_, text in texts.items()])
+        entries = {entry.document.id: entry for entry in collection.entries()}
+        assert max(len(entry.passages) for entry in entries.values()) > 2
+        query = encoder.embed_queries(["the dog"]).vectors[0]
+        best = {id_: float((entry.vectors @ query).max()) for id_, entry in entries.items()}
+        documents = {id_: {"n": int(id_[1:]), "text": text} for id_, text in texts.items()}
+        field = {"type": "semantic_text", "inference_id": "e5"}
+        properties = {"n": {"type": "long"}, "text": field}
+        with opened(tmp_path, properties, documents, semantic={"text": collection}) as reading:
+            for few in (0, 1000):
+                monkeypatch.setattr(nearest, "_FEW", few)
+                for most in (3, 29):
+                    near = {"semantic": {"field": "text", "query": "the dog"}}
+                    asked = {"bool": {"must": near, "filter": {"range": {"n": {"lte": most}}}}}
+                    found = scores(reading, asked, embedded={("e5", "the dog"): query}, size=12)
+                    allowed = sorted((id_ for id_ in best if int(id_[1:]) <= most), key=lambda id_: -best[id_])[:12]
+                    assert found == pytest.approx({id_: (1 + best[id_]) / 2 for id_ in allowed}, abs=2e-3)
+
+
+# -- words and numbers that queries write ------------------------------------------------------------------------------
+
+NOW = dates._EPOCH.replace(year=2024, month=3, day=31, hour=15, minute=20)
+
+
+@pytest.mark.parametrize(
+    ("text", "formats", "first", "last"),
+    [
+        ("2024", dates.DEFAULT, "2024-01-01T00:00:00.000Z", "2024-12-31T23:59:59.999Z"),
+        ("2024-02", dates.DEFAULT, "2024-02-01T00:00:00.000Z", "2024-02-29T23:59:59.999Z"),
+        ("2024-02-03T04:05", dates.DEFAULT, "2024-02-03T04:05:00.000Z", "2024-02-03T04:05:59.999Z"),
+        ("2024-02-03T04:05:06.7+01:00", dates.DEFAULT, "2024-02-03T03:05:06.700Z", "2024-02-03T03:05:06.700Z"),
+        (
+            "0",
+            dates.DEFAULT.replace("strict_date_optional_time||", ""),
+            "1970-01-01T00:00:00.000Z",
+            "1970-01-01T00:00:00.000Z",
+        ),
+        ("60", "epoch_second", "1970-01-01T00:01:00.000Z", "1970-01-01T00:01:00.000Z"),
+        ("3.2.2024 14:00", "d.M.yyyy HH:mm||yyyy", "2024-02-03T14:00:00.000Z", "2024-02-03T14:00:59.999Z"),
+        ("now", dates.DEFAULT, "2024-03-31T15:20:00.000Z", "2024-03-31T15:20:00.000Z"),
+        ("now-1M", dates.DEFAULT, "2024-02-29T15:20:00.000Z", "2024-02-29T15:20:00.000Z"),
+        ("now-7d/d", dates.DEFAULT, "2024-03-24T00:00:00.000Z", "2024-03-24T23:59:59.999Z"),
+        ("now/w", dates.DEFAULT, "2024-03-25T00:00:00.000Z", "2024-03-31T23:59:59.999Z"),
+        ("2024-01-31||+1M/M", dates.DEFAULT, "2024-02-01T00:00:00.000Z", "2024-02-29T23:59:59.999Z"),
+        ("now/y-1d", dates.DEFAULT, "2023-12-31T00:00:00.000Z", "2024-12-30T23:59:59.999Z"),
+    ],
+)
+def test_dates_are_spans(text, formats, first, last):
+    begin, end = dates.span(text, formats, now=NOW)
+    assert (dates.shown(begin), dates.shown(end)) == (first, last)
+
+
+@pytest.mark.parametrize("text", ["yesterday", "2024-13", "2024-02-30", "now+", "now-1x", "now*2", "9999-12-31||+1y"])
+def test_what_is_no_date_is_said(text):
+    with pytest.raises(ElasticError, match="failed to parse date field"):
+        dates.span(text)
+
+
+@pytest.mark.parametrize(
+    ("given_", "clauses", "needed"),
+    [("2", 5, 2), ("-2", 5, 3), ("75%", 4, 3), ("75%", 5, 3), ("-25%", 5, 4), ("7", 5, 7), ("-9", 5, 0),
+     ("3<90%", 3, 3),
+     ("3<90%", 10, 9), ("2<-25% 9<-3", 2, 2), ("2<-25% 9<-3", 9, 7), ("2<-25% 9<-3", 12, 9)],
+)  # fmt: skip
+def test_minimum_should_match(given_, clauses, needed):
+    assert at_least(given_, clauses) == needed
+
+
+SOURCE = {"a": 1, "b": {"c": [{"d": 1, "e": 2}, {"d": 3}], "f": None}, "b.g": 4}
+
+
+@pytest.mark.parametrize(
+    ("includes", "excludes", "kept"),
+    [
+        ([], [], SOURCE),
+        (["a"], [], {"a": 1}),
+        (["b"], ["b.c"], {"b": {"f": None}}),
+        (["b.c.d"], [], {"b": {"c": [{"d": 1}, {"d": 3}]}}),
+        (["*.e"], [], {"b": {"c": [{"e": 2}]}}),
+        ([], ["b*"], {"a": 1}),
+        (["b.g"], [], {"b.g": 4}),
+        (["z"], [], {}),
+    ],
+)
+def test_sources_are_cut(includes, excludes, kept):
+    assert cut(SOURCE, includes, excludes) == kept
+
+
+@pytest.mark.parametrize(
+    ("query", "type_", "reason"),
+    [
+        ({"matches": {}}, "parsing_exception", "unknown query [matches]"),
+        ({"function_score": {}}, "illegal_argument_exception", "[function_score] query is not supported by efive"),
+        ({}, "illegal_argument_exception", "query malformed, empty clause found"),
+        ([], "parsing_exception", "[_na] query malformed, must start with start_object"),
+        ({"match": {"a": "x"}, "term": {"b": "y"}}, "parsing_exception", "[match] malformed query"),
+        ({"match": {"a": "x", "b": "y"}}, "parsing_exception", "[match] query doesn't support multiple fields"),
+        ({"match": {"a": {"query": "x", "slop": 1}}}, "x_content_parse_exception", "[match] unknown field [slop]"),
+        ({"match": {"a": {"query": "x", "fuzziness": "AUTO"}}}, "illegal_argument_exception", "[fuzziness] AUTO"),
+        ({"match": {"a": {"query": "x", "operator": "xor"}}}, "illegal_argument_exception", "[xor]"),
+        ({"bool": {"musst": []}}, "x_content_parse_exception", "[bool] unknown field [musst]"),
+        ({"bool": {"must": [{"oops": {}}]}}, "parsing_exception", "unknown query [oops]"),
+        ({"bool": {"minimum_should_match": "many"}}, "illegal_argument_exception", "[minimum_should_match]"),
+        ({"term": {"a": None}}, "illegal_argument_exception", "[term] requires value"),
+        ({"terms": {"a": "x"}}, "parsing_exception", "a list of values is needed"),
+        ({"range": {"year": {"gte": "many"}}}, "number_format_exception", 'For input string: "many"'),
+        ({"range": {"title": {"gte": "a"}}}, "illegal_argument_exception", "[text]"),
+        ({"range": {"day": {"gte": "soon"}}}, "parse_exception", "failed to parse date field [soon]"),
+        ({"term": {"sold": "maybe"}}, "illegal_argument_exception", "Can't parse boolean value [maybe]"),
+        ({"prefix": {"title": "a"}}, "illegal_argument_exception", "keyword fields"),
+        ({"semantic": {"field": "title", "query": "x"}}, "illegal_argument_exception",
+         "Field [title] of type [text] does not support [semantic] queries"),
+        ({"knn": {"field": "title", "query_vector": [1.0]}}, "illegal_argument_exception", "[dense_vector"),
+        ({"knn": {"field": "v"}}, "illegal_argument_exception", "must be provided"),
+        ({"knn": {"field": "v", "query_vector": [1], "k": 10, "num_candidates": 5}}, "illegal_argument_exception",
+         "[num_candidates] cannot be less than [k]"),
+        ({"knn": {"field": "v", "query_vector": [1], "num_candidates": 10_001}}, "illegal_argument_exception",
+         "[num_candidates] cannot exceed [10000]"),
+        ({"knn": {"field": "v", "query_vector": ["a"]}}, "illegal_argument_exception", "finite numbers"),
+    ],
+)  # fmt: skip
+def test_mistakes_are_named(books, query, type_, reason):
+    with pytest.raises(ElasticError) as caught:
+        ids(books, query)
+    assert caught.value.type == type_
+    assert reason in caught.value.reason
+    assert caught.value.status == 400
+
+
+def test_similarities_of_both_ways_are_alike(measured):
+    reading, _ = measured
+    measure = reading.mapping.fields["v"].options["similarity"]
+    found = Given(reading.vectors["v"], VECTORS[3], measure)
+    assert dict(found.first(COUNT)[0]) == pytest.approx(dict(found.compared(list(NUMBERED))), abs=1e-4)
