@@ -9,7 +9,7 @@ demo: .venv/installed
 	$(BIN)/python examples/demo.py
 
 serve: .venv/installed
-	$(PIP) --constraint constraints.txt --editable '.[serve]'
+	$(PIP) --constraint constraints.txt --editable '.[serve,console]'
 	$(BIN)/efive serve
 
 test: .venv/ready
@@ -47,5 +47,5 @@ clean:
 # What development needs besides. torch first and by its pin: other packages would take another build of it.
 .venv/ready: .venv/installed
 	$(PIP) --constraint constraints.txt torch
-	$(PIP) --constraint constraints.txt --editable '.[evaluate,langchain,llama-index,lora,mcp,mteb,serve,tracing,train]' --group test --group lint
+	$(PIP) --constraint constraints.txt --editable '.[console,evaluate,langchain,llama-index,lora,mcp,mteb,serve,tracing,train]' --group test --group lint
 	touch $@

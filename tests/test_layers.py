@@ -77,6 +77,8 @@ HEAVY = {
         "models/attention.py",
         "models/network.py",
         "models/tensors.py",
+        "models/torchscript_graph.py",
+        "models/torchscript_worker.py",
         *(f"engines/torch_{n}.py" for n in ("compiled", "engine", "float8", "fuse", "graphs", "replica", "transfer")),
         "engines/select.py",
         *(f"training/{name}.py" for name in ("gradients", "lora", "losses", "optimizer", "processes")),

@@ -77,9 +77,9 @@ def apart() -> Callable[[Coroutine[Any, Any, T]], T]:
     return run
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser():
-    """Debian's Chromium."""
+    """Debian's Chromium, until the module's end: Playwright's event loop is in the way of other tests' own."""
     if CHROMIUM is None:
         pytest.skip("no Chromium here")
     playwright = pytest.importorskip("playwright.sync_api")

@@ -175,6 +175,23 @@ def test_pages_of_other_sites_may_not_use_a_server_without_keys(state, origin, r
     assert keys.admit(headers | bearer(secret), Scope.EMBED).key
 
 
+@pytest.mark.parametrize(
+    ("host", "refused"),
+    [
+        ("127.0.0.1:8080", False),
+        ("[::1]:8080", False),
+        ("10.1.2.3", False),
+        ("localhost:8080", False),
+        ("evil.example:8080", True),
+        ("127.0.0.1.evil.example", True),
+    ],
+)
+def test_a_page_s_name_for_this_machine_does_not_open_a_server_without_keys(state, host, refused):
+    with pytest.raises(ForbiddenError, match="efive keys create") if refused else contextlib.nullcontext():
+        Access(state).admit({"host": host}, Scope.EMBED)  # as a page's own GET comes: no origin
+    Access(state, any_name=True).admit({"host": host}, Scope.EMBED)
+
+
 def test_only_hashes_are_kept_and_revoking_the_last_key_opens_nothing(state, tmp_path):
     keys = Access(state)
     key, secret = keys.create("first", ["manage"])

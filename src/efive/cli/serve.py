@@ -65,7 +65,8 @@ def command(  # noqa: PLR0913, PLR0917 - options, each by its name
 
     settings = tuple(_settings(each, allocations, threads, precision) for each in models)
     listen = Listen(host, port, tls_certificate, tls_key, without_keys, es_port)
-    options = Options(store().home, settings, traces=traces, mounts={} if without_console else _console())
+    mounts = {} if without_console else _console()
+    options = Options(store().home, settings, traces=traces, any_name=without_keys, mounts=mounts)
 
     def announce(url: str, elastic: str | None) -> None:
         places = ", ".join([f"docs: {url}/docs", *(f"console: {url}{path}" for path in options.mounts)])

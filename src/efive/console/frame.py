@@ -72,7 +72,9 @@ def page(title: str) -> Iterator[None]:
     ui.page_title(f"{title} · efive")
     ui.colors(primary="#1f4fa3", secondary="#37618e")
     ui.add_head_html(_HEAD)
-    drawer = ui.left_drawer(value=False, bordered=True).props("show-if-above width=210 breakpoint=800").classes("p-2 gap-1")
+    drawer = (
+        ui.left_drawer(value=False, bordered=True).props("show-if-above width=210 breakpoint=800").classes("p-2 gap-1")
+    )
     with ui.header().classes("items-center py-1 px-3 gap-2"):
         ui.button(icon="menu", on_click=drawer.toggle).props('flat round color=white aria-label="Menu"')
         ui.label("efive").classes("text-lg font-medium")

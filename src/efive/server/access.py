@@ -3,6 +3,7 @@
 import base64
 import contextlib
 import hashlib
+import ipaddress
 import re
 import secrets
 import time
@@ -86,8 +87,16 @@ class _Bucket:
 class Access:
     """The server's keys. Where there never was one, everybody is `ANYBODY`."""
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: State, *, any_name: bool = False) -> None:
+        """Read the keys.
+
+        Args:
+            state: where they are kept.
+            any_name: whether the server answers without keys under every name; else under those of this machine and
+                under addresses.
+        """
         self._state = state
+        self._any_name = any_name
         self._keys = {key.digest: key for key in state.all(_KIND, Key).values()}
         self._requests: dict[str, _Bucket] = {}
         self._tokens: dict[str, _Bucket] = {}
@@ -196,6 +205,8 @@ class Access:
         """
         if not self.required:
             _refuse_pages(headers)
+            if not self._any_name:
+                _refuse_names(headers.get("host", ""))
             return ANYBODY
         given = list(_carried(headers))
         if not given:
@@ -244,6 +255,29 @@ def _refuse_pages(headers: Mapping[str, str]) -> None:
             f"a page of {origin} may not use this server, which has no keys: any other page could as well. "
             "`efive keys create` makes one"
         )
+
+
+def _refuse_names(host: str) -> None:
+    """Refuse requests to a name that anybody may have pointed at this machine: its pages pass for the server's own.
+
+    Raises:
+        ForbiddenError: naming it.
+    """
+    name = re.sub(r":\d*$", "", host).strip("[]").lower()
+    if not name or name == "localhost" or name.endswith(".localhost") or _is_address(name):
+        return
+    raise ForbiddenError(
+        f"a server without keys answers to localhost and to addresses, not to {name!r}: that may be a web page's name "
+        "for this machine. `efive keys create` makes a key; --without-keys lets everybody in"
+    )
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
 
 
 def presented(headers: Mapping[str, str]) -> str | None:

@@ -44,6 +44,8 @@ class Options:
     limits: Limits = field(default_factory=Limits)
     traces: str | None = None
     """Where OpenTelemetry's traces go: a collector's address for OTLP over HTTP. None makes none."""
+    any_name: bool = False
+    """Whether a server without keys answers under every name; see `Access`."""
     mounts: Mapping[str, Starlette] = field(default_factory=dict)
     """Doors of others by path; each gets the service as `state.service`, as the server's own do."""
 
@@ -118,7 +120,7 @@ async def _started(options: Options) -> AsyncIterator[Service]:
     deployments = Deployments(ModelStore(options.home), state)
     collections = Collections(options.home / "collections", deployments)
     service = Service(
-        deployments, Access(state), Telemetry(deployments), collections, state, options.home, options.limits
+        deployments, Access(state, any_name=options.any_name), Telemetry(deployments), collections, state, options.home, options.limits
     )
     service.telemetry.announce("native", openai.DOOR, tei.DOOR, SAMBASTUDIO, PINECONE)
     starting: asyncio.Future[None] | None = None

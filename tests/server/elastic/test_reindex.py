@@ -242,12 +242,14 @@ def test_the_end_of_a_task_can_be_waited_for(es):
 
 
 def test_a_document_that_changes_meanwhile_is_a_conflict(es):
-    fill(es, "busy", 4)
+    fill(es, "busy", 8)
     task = es.update_by_query(
         index="busy", scroll_size=1, requests_per_second=4, wait_for_completion=False, conflicts="proceed"
     )["task"]
-    es.index(index="busy", id="3", document={"changed": True})
+    while not es.tasks.get(task_id=task)["task"]["status"]["updated"]:  # it has looked at what there is
+        time.sleep(0.02)
+    es.index(index="busy", id="7", document={"changed": True})
     end = wait_for(es, task)
     assert end["response"]["version_conflicts"] == 1
-    assert end["response"]["updated"] == 3
-    assert es.get(index="busy", id="3")["_source"] == {"changed": True}
+    assert end["response"]["updated"] == 7
+    assert es.get(index="busy", id="7")["_source"] == {"changed": True}

@@ -58,7 +58,7 @@ def _list(found: list[Summary]) -> None:
 
 def _row(each: Summary) -> list[Cell]:
     def name() -> None:
-        ui.link(each.name, address_of(each.name)).classes("font-medium")
+        ui.link(each.name, address_of(each.name)).classes("font-medium inline-block min-w-28 break-words")
 
     def fault() -> None:
         ui.label(each.fault).classes("text-negative max-w-md")

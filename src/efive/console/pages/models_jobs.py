@@ -28,7 +28,7 @@ def show_jobs(adding: Adding, changed: Callable[[], Awaitable[object]]) -> None:
             for update in updates:
                 update()
             return
-        ended = any(phase is Phase.RUNNING and job.phase is not Phase.RUNNING for job, phase in shown)
+        ended = any(each not in shown and each[1] is not Phase.RUNNING for each in now)  # perhaps between two looks
         shown[:] = now
         updates.clear()
         place.clear()
