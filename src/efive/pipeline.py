@@ -14,6 +14,8 @@ from efive.text.tokenizer import TokenIds
 from efive.vectors import Floats
 
 _MOST_CHARACTERS = 4_000_000
+_AT_FIRST = 8
+"""The first block has this part of the others' texts."""
 Done = Callable[[int], None]
 """Called with the number of rows just computed, from any thread."""
 
@@ -32,11 +34,15 @@ def block_size(engine: Engine) -> int:
 
 
 def blocks(texts: Iterable[object], size: int) -> Iterator[Block]:
-    """Split `texts` into blocks of at most `size` texts and a bounded number of characters, reading no further."""
+    """Split `texts` into blocks of at most `size` texts and a bounded number of characters, reading no further.
+
+    The first one is smaller: the engine has work as soon as it is tokenised, and the rest is read meanwhile.
+    """
     first, portion, characters = 0, list[object](), 0
     for text in texts:
         length = len(text) if isinstance(text, str) else 0
-        if portion and (len(portion) == size or characters + length > _MOST_CHARACTERS):
+        most = size if first else max(1, size // _AT_FIRST)
+        if portion and (len(portion) == most or characters + length > _MOST_CHARACTERS):
             yield Block(first, portion)
             first, portion, characters = first + len(portion), [], 0
         portion.append(text)
@@ -57,16 +63,19 @@ def run(
     if block is None:
         return
     prepared = prepare(block)
-    block = next(stream, None)
-    if block is None and len(prepared.rows) == 1:  # a single query takes the shortest way
+    if len(prepared.rows) == 1 and len(block.texts) == 1:  # a single query takes the shortest way
         yield prepared, engine.embed(TokenBatch(*pad(prepared.rows, pad_id)))
         done(1)
-        return
+        block = next(stream, None)
+        if block is None:
+            return
+        prepared = prepare(block)
     waiting: deque[_Running] = deque()
     with ThreadPoolExecutor(1) as ahead, ThreadPoolExecutor(engine.info.parallel) as pool:
         try:
             while True:
                 waiting.append(_Running(engine, prepared, pad_id, pool, done))
+                block = next(stream, None)
                 if block is None:
                     break
                 following = ahead.submit(prepare, block)
@@ -75,7 +84,6 @@ def run(
                 if following.exception():
                     break  # what came before the bad text is still delivered
                 prepared = following.result()
-                block = next(stream, None)
             while waiting:
                 yield waiting.popleft().result()
             if block is not None:

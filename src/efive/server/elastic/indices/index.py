@@ -1,6 +1,7 @@
 """An index: documents and their fields, written one batch at a time, read at any time."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Coroutine, Sequence
 from collections.abc import Mapping as Dictionary
 from dataclasses import replace
@@ -50,6 +51,8 @@ class Index:
         self._writing = asyncio.Lock()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._gone = False
+        self._torn: set[str] = set()
+        """Documents of which the collections may have another state: a write of them broke off."""
         self._seen: object = None
         if new is not None:
             with self._database.writing() as connection:
@@ -127,8 +130,13 @@ class Index:
     async def _apply(self, operations: Sequence[Operation], caller: Caller) -> list[Outcome]:
         async with self._writing:
             self._there()
+            await self._mend()
             made, before = await asyncio.to_thread(self._plan, operations)
-            await self._carry_out(made, before, caller)
+            try:
+                await self._carry_out(made, before, caller)
+            finally:
+                with contextlib.suppress(Exception):  # the next write tries again; what broke this one off is told
+                    await self._mend()
             return made.outcomes
 
     def _plan(self, operations: Sequence[Operation]) -> tuple[Plan, writing.Digests]:
@@ -146,9 +154,28 @@ class Index:
         for share in work:
             if share.add:
                 await self._semantic.charge(caller, deployments[share.field.path], share)
-        await asyncio.to_thread(self._begin, made)
-        await self._embed(made, work, deployments)
-        await asyncio.to_thread(self._finish, made, work, before, deployments)
+        begun = set(made.changes)
+        try:
+            await asyncio.to_thread(self._begin, made)
+            await self._embed(made, work, deployments)
+            await asyncio.to_thread(self._finish, made, work, before, deployments)
+        except BaseException:
+            self._torn |= begun
+            raise
+        if len(work) > 1:  # one field's collection may have what another one's could not have
+            self._torn |= begun - made.changes.keys()
+
+    async def _mend(self) -> None:
+        """Bring the collections back to what the documents are, where a write broke off."""
+        if not self._torn:
+            return
+        collections = {field: self._collection(field) for field in self.description.collections}
+        torn = sorted(self._torn)
+        made, before = await asyncio.to_thread(
+            restoring.unchanged, self._database, self.mapping, self._seq_no, collections, torn
+        )
+        await self._carry_out(made, before, ANYBODY)
+        self._torn = set(torn) - made.changes.keys()
 
     async def _deployments(self, made: Plan, work: Sequence[Share]) -> dict[str, "Deployment"]:
         """Return what embeds for each field; documents whose fields have nothing that does so fail."""
@@ -247,12 +274,13 @@ class Index:
     async def refresh(self) -> None:
         """Take over what came into the collection by another way, unless somebody writes just now."""
         field = next(iter(self.description.collections), None)
-        if field is None or self._writing.locked():
+        if field is None or self._torn or self._writing.locked():
             return
         if stamp(self._semantic.path(self.description.collections[field])) != self._seen:
             async with self._writing:
                 self._there()
-                await asyncio.to_thread(self._adopt)
+                if not self._torn:
+                    await asyncio.to_thread(self._adopt)
 
     async def _redo(self) -> None:
         made = await asyncio.to_thread(self._interrupted)

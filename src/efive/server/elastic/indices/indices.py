@@ -200,4 +200,5 @@ def _remove_folder(folder: Path) -> None:
 
 def _may_be_index(name: str) -> bool:
     """Say whether requests can name such an index; the collections of other fields are none."""
-    return bool(name) and not name.startswith((".", "_", "-", "+")) and not set(name) & set("#*,/\\\0")
+    long = len(name.encode(errors="surrogatepass")) > index_names.LONGEST_COLLECTION
+    return bool(name) and not long and not name.startswith((".", "_", "-", "+")) and not set(name) & set("#*,/\\\0")

@@ -6,6 +6,8 @@ from fnmatch import fnmatchcase
 from efive.server.elastic.errors import ElasticError, no_index
 
 _FORBIDDEN = ('"', "*", "\\", "<", "|", ",", ">", "/", "?", " ")
+LONGEST_COLLECTION = 200
+"""Bytes of a collection's name; one that was made otherwise may be longer than that of a new index."""
 _LONGEST = 190
 """Bytes: a file system takes 255 of a name, and the collections of fields have longer names than their index."""
 
@@ -48,7 +50,7 @@ def meant(
     found: dict[str, None] = {}
     wild = False
     for part in expression.split(","):
-        each = "*" if part in {"_all", ""} else part
+        each = "*" if part == "_all" or not expression else part
         if each.startswith("-") and wild:
             found = {name: None for name in found if not fnmatchcase(name, _pattern(each[1:]))}
         elif "*" in each:
@@ -61,6 +63,11 @@ def meant(
     if not found and not allow_no_indices:
         raise no_index(expression)
     return list(found)
+
+
+def means_all(expression: str) -> bool:
+    """Say whether an expression means all indices, whatever their names, or all but some."""
+    return any(part == "_all" or not part.strip("*") for part in expression.split(","))
 
 
 def _pattern(wildcard: str) -> str:

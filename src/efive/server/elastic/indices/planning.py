@@ -197,7 +197,11 @@ def _same(left: Source, right: Source) -> bool:
 
 
 def encoded(source: Source, *, ordered: bool = False) -> bytes:
-    """Return a document as JSON."""
+    """Return a document as JSON.
+
+    Raises:
+        ElasticError: if it is nested so deeply that no answer could hold it.
+    """
     try:
         return orjson.dumps(source, option=orjson.OPT_SORT_KEYS if ordered else None)
     except TypeError:  # a whole number of more than 64 bits

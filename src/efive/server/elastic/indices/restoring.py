@@ -1,5 +1,7 @@
 """What an index finds when it is opened: writes that a crash interrupted, documents that came by another way."""
 
+import sqlite3
+from collections.abc import Iterable
 from collections.abc import Mapping as Dictionary
 from dataclasses import replace
 
@@ -8,7 +10,7 @@ from efive.server.elastic.indices import adoption, writing
 from efive.server.elastic.indices.database import Database
 from efive.server.elastic.indices.description import Description, keep
 from efive.server.elastic.indices.mapping import Mapping
-from efive.server.elastic.indices.planning import Change, Plan
+from efive.server.elastic.indices.planning import Change, Plan, Stored, lookup
 from efive.server.elastic.indices.values import Values, values_of
 
 
@@ -27,11 +29,37 @@ def interrupted(
         waiting = writing.pending(connection)
         if not waiting:
             return None
-        made = Plan(mapping, seq_no)
-        for each in waiting:
-            values = Values() if each.source is None else values_of(mapping, each.document(), each.id)[1]
-            made.changes[each.id] = Change(each, values)
-        before = writing.digests(connection, list(made.changes))
+        return _again(connection, Plan(mapping, seq_no), waiting, collections)
+
+
+def unchanged(
+    database: Database, mapping: Mapping, seq_no: int, collections: Dictionary[str, Collection | None], ids: list[str]
+) -> tuple[Plan, writing.Digests]:
+    """Return documents as they are, to be written once more, and what the collections have of them.
+
+    Args:
+        database: of the index.
+        mapping: of the index.
+        seq_no: the next one.
+        collections: by semantic_text field, where there is one.
+        ids: of documents that are there, or not.
+    """
+    with database.reading() as connection:
+        known = lookup(connection, ids)
+        found = [known.get(id_) or Stored(id_, None, 0, -1) for id_ in ids]
+        return _again(connection, Plan(mapping, seq_no), found, collections)
+
+
+def _again(
+    connection: sqlite3.Connection,
+    made: Plan,
+    documents: Iterable[Stored],
+    collections: Dictionary[str, Collection | None],
+) -> tuple[Plan, writing.Digests]:
+    for each in documents:
+        values = Values() if each.source is None else values_of(made.mapping, each.document(), each.id)[1]
+        made.changes[each.id] = Change(each, values)
+    before = writing.digests(connection, list(made.changes))
     for field, collection in collections.items():
         there = {} if collection is None else collection.digests(list(made.changes))
         for id_ in made.changes:

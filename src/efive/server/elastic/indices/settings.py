@@ -67,6 +67,8 @@ def parse(given: Dictionary[str, Any]) -> dict[str, Any]:
                 f"unknown setting [index.{bare}] please check that any required plugins are installed, or check the "
                 "breaking changes documentation for removed settings"
             )
+        if isinstance(value, list) and bare != "query.default_field":
+            raise illegal(f"Failed to parse value {value} for setting [index.{bare}]: it is one value, no list")
         found[f"index.{bare}"] = _text(value)
     for name, least in (("index.number_of_shards", 1), ("index.number_of_replicas", 0)):
         _check_count(name, found.get(name), least)

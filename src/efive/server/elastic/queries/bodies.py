@@ -61,7 +61,7 @@ class Body:
         value = self.take(name)
         try:
             number = None if value is None else float(value)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             raise self._wrong(name, value) from None
         if isinstance(value, bool) or (number is not None and not math.isfinite(number)):
             raise self._wrong(name, value)

@@ -86,7 +86,10 @@ def in_order(
     for key, column in reversed(list(zip(keys, columns, strict=True))):
         there = [at for at in order if column[at] is not None]
         lacking = [at for at in order if column[at] is None]
-        there.sort(key=column.__getitem__, reverse=key.descending)
+        try:
+            there.sort(key=column.__getitem__, reverse=key.descending)
+        except TypeError:
+            raise illegal(f"the field [{key.field}] is of different types in the indices that are searched") from None
         order = lacking + there if key.missing_first else there + lacking
     values = [tuple(column[at] for column in columns) for at in order]
     if after is not None:

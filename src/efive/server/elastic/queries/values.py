@@ -1,8 +1,8 @@
 """Values of keyword, number, boolean and date fields: which documents have them. SQL on the table `value`."""
 
 import json
-import math
 import sqlite3
+import sys
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -16,6 +16,7 @@ from efive.server.elastic.queries.matches import NO_ROWS, Rows, rows_of
 from efive.server.elastic.queries.tree import Range, Scalar
 
 _LARGEST = 2**63
+_MOST = sys.float_info.max
 
 
 def everything(database: sqlite3.Connection) -> Rows:
@@ -123,7 +124,7 @@ def _number(field: Field, value: Scalar, *, exact: bool = True) -> int | float |
         number = int(value) if isinstance(value, int) else float(value)
     except ValueError:
         raise _no_number(field, value) from None
-    if not math.isfinite(number):
+    if not -_MOST <= number <= _MOST:
         raise _no_number(field, value)
     if abs(number) >= _LARGEST:
         return None if exact and field.type.is_whole else float(number)

@@ -1,6 +1,6 @@
 """From JSON to queries that compare vectors: `semantic`, and `knn` in its three places."""
 
-import math
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -94,7 +94,7 @@ def vector_of(given: object) -> Floats:
     if isinstance(given, str):
         raise unsupported("a [query_vector] that is written as text")
     numbers = isinstance(given, list) and all(
-        isinstance(x, int | float) and not isinstance(x, bool) and math.isfinite(x) for x in given
+        isinstance(x, int | float) and not isinstance(x, bool) and abs(x) <= sys.float_info.max for x in given
     )
     if not numbers or not given:
         raise illegal("[query_vector] must be a list of finite numbers")

@@ -7,7 +7,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from efive.server.access import Scope
-from efive.server.elastic.errors import ElasticError, illegal, invalid_action, missing, unsupported, version_conflict
+from efive.server.elastic.errors import ElasticError, illegal, invalid_action, missing, unparsable, unsupported, version_conflict
 from efive.server.elastic.indices.planning import PRIMARY_TERM, Stored
 from efive.server.elastic.queries.paths import cut
 from efive.server.http import guarded
@@ -85,7 +85,12 @@ async def mget(request: Request) -> Response:
 
 
 def _mgetasked_source(body: dict[str, Any], outer: str | None) -> list[tuple[str, str, Any]]:
-    docs = [{"_id": id_} for id_ in body.get("ids") or ()] + list(body.get("docs") or ())
+    if unknown := sorted(body.keys() - {"docs", "ids"}):
+        raise unparsable(f"unknown key [{unknown[0]}] for a multi get")
+    for name in ("docs", "ids"):
+        if not isinstance(body.get(name, []), list):
+            raise unparsable(f"[{name}] of a multi get must be a list")
+    docs = [{"_id": id_} for id_ in body.get("ids", ())] + body.get("docs", [])
     if not docs:
         raise invalid_action("no documents to get")
     asked, faults = [], []
@@ -95,6 +100,8 @@ def _mgetasked_source(body: dict[str, Any], outer: str | None) -> list[tuple[str
         if unknown := sorted(each.keys() - {"_index", "_id", "_source", "routing"}):
             raise illegal(f"unknown or unsupported key [{unknown[0]}] for a document to get")
         name, id_ = each.get("_index", outer), each.get("_id")
+        if not isinstance(name, str | None) or not isinstance(id_, str | int | float | None):
+            raise unparsable(f"[_index] and [_id] of doc {place} must be text")
         if name is None:
             faults.append(f"index is missing for doc {place}")
         if id_ is None:

@@ -11,6 +11,7 @@ from efive.server.access import Scope
 from efive.server.elastic import queries
 from efive.server.elastic.errors import ElasticError, illegal, invalid_action, no_index, unparsable, unsupported
 from efive.server.elastic.indices import mapping_json
+from efive.server.elastic.indices import names as index_names
 from efive.server.elastic.indices import settings as index_settings
 from efive.server.elastic.indices.index import Index
 from efive.server.http import caller_of, guarded
@@ -154,7 +155,8 @@ def _flat(tree: dict[str, Any], above: str = "") -> dict[str, Any]:
 async def put_settings(request: Request) -> Response:
     """Change the settings of indices."""
     body = await body_of(request)
-    body = body.get("settings", body)
+    if not isinstance(body := body.get("settings", body), dict):
+        raise ElasticError(400, "parse_exception", "key [settings] must be an object")
     for index in await _there(request):
         await index.put_settings(index_settings.changed(body, f"{index.name}/{index.uuid}"))
     return reply(request, _ACKNOWLEDGED)
@@ -168,7 +170,7 @@ async def _there(request: Request) -> list[Index]:
 
 async def delete(request: Request) -> Response:
     """Remove indices with all that is in them."""
-    if request.path_params["index"] in {"_all", "*"}:
+    if index_names.means_all(request.path_params["index"]):
         raise illegal("Wildcard expressions or all indices are not allowed")
     for index in await named(request):
         await cluster_of(request).indices.delete(index.name)

@@ -175,4 +175,4 @@ def seconds(given: str | None, default: float, name: str = "timeout") -> float:
         raise illegal(
             f"failed to parse setting [{name}] with value [{given}] as a time value: unit is missing or unrecognized"
         )
-    return int(found[1]) * _SECONDS[found[2]]
+    return float(found[1]) * _SECONDS[found[2]]
