@@ -1,5 +1,10 @@
 """`efive import-model` and a real server."""
 
+import base64
+import io
+import json
+import zipfile
+
 import httpx
 import numpy as np
 import pytest
@@ -52,6 +57,9 @@ def test_what_the_server_refuses_is_said(efive, server, bert):
     refused = efive("import-model", bert, "--url", f"{url}/es", "--api-key", key, "--id", "Not-An-Id")
     assert "must start and end with alphanumeric" in refused.err
     assert "cannot be reached" in efive("import-model", bert, "--url", "http://127.0.0.1:9/es", "--id", "x").err
+    for odd in ("a b", "ü", "a/../b"):
+        refused = efive("import-model", bert, "--url", f"{url}/es", "--api-key", key, "--id", odd)
+        assert "Invalid model_id" in refused.err or "no handler found" in refused.err, refused.err
     path = "/_ml/trained_models/bundle"
     config = client.get("/_ml/trained_models/bundled").json()["trained_model_configs"][0]
     names = ("inference_config", "model_type", "prefix_strings", "input")
@@ -74,3 +82,19 @@ def test_what_the_server_refuses_is_said(efive, server, bert):
 )
 def test_ids_are_made_as_eland_makes_them(model, id_):
     assert derived_id(model) == id_
+
+
+def test_a_bundle_that_would_unpack_to_more_is_refused(server):
+    _, _, client = server
+    bomb = io.BytesIO()
+    with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("efive.json", json.dumps({"source": "x"}) + " " * (64 << 20))
+    content = base64.b64encode(bomb.getvalue()).decode()
+    path, kind = "/_ml/trained_models/bomb", {"text_embedding": {"tokenization": {"bert": {}}}}
+    config = {"model_type": "pytorch", "inference_config": kind, "metadata": {"efive_definition": "bundle"}}
+    client.put(path, json=config).raise_for_status()
+    part = {"definition": content, "total_definition_length": len(bomb.getvalue()), "total_parts": 1}
+    client.put(f"{path}/definition/0", json=part).raise_for_status()
+    refused = client.post(f"{path}/deployment/_start", params={"timeout": "60s"})
+    assert (refused.status_code, "would unpack to" in refused.text) == (400, True), refused.text
+    client.delete(path).raise_for_status()

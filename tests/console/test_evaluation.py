@@ -87,6 +87,7 @@ def test_the_command_is_the_one_that_people_would_type(tmp_path):
     assert "--no-baselines --suite=small --data=/data --limit=9" in command
 
 
+@pytest.mark.slow
 @pytest.mark.browser
 def test_two_evaluations_are_compared(page, tmp_path, bert):
     tea = task_files.writer(tmp_path)("tea", task_files.BEIR)
@@ -115,6 +116,7 @@ def test_two_evaluations_are_compared(page, tmp_path, bert):
     opened.value.get_by_role("heading", name="bundled measured").wait_for()
 
 
+@pytest.mark.slow
 @pytest.mark.browser
 def test_nothing_in_a_run_is_markup(page, tmp_path):
     bad = "<img src=x onerror=alert(1)>"
@@ -138,6 +140,7 @@ def test_nothing_in_a_run_is_markup(page, tmp_path):
     assert page.locator("img[src=x]").count() == 0
 
 
+@pytest.mark.slow
 @pytest.mark.browser
 def test_an_evaluation_that_cannot_be_says_why(page, tmp_path):
     (tmp_path / "empty").mkdir()

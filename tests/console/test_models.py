@@ -260,6 +260,7 @@ def row(page, name):
     return page.get_by_role("region", name="Models on this server").get_by_role("row").filter(has_text=name)
 
 
+@pytest.mark.slow
 @pytest.mark.browser
 def test_the_page_says_what_is_here_and_what_suits(page):
     page.goto("models")
@@ -272,6 +273,7 @@ def test_the_page_says_what_is_here_and_what_suits(page):
     page.get_by_role("heading", name="e5-nano").wait_for()
 
 
+@pytest.mark.slow
 @pytest.mark.browser
 def test_a_folder_becomes_a_model_that_is_verified_deployed_and_deleted(page, served, bert):
     page.goto("models")
@@ -308,6 +310,7 @@ def test_a_folder_becomes_a_model_that_is_verified_deployed_and_deleted(page, se
     row(page, "mine").wait_for(state="detached")
 
 
+@pytest.mark.slow
 @pytest.mark.browser
 def test_without_a_network_the_page_says_what_else_there_is(page):
     page.goto("models")
@@ -324,6 +327,7 @@ def test_without_a_network_the_page_says_what_else_there_is(page):
     page.get_by_text("could not fetch").wait_for(state="detached")
 
 
+@pytest.mark.slow
 @pytest.mark.browser
 def test_a_bundle_is_sent_from_the_browser_in_pieces(page, served, bert, tmp_path):
     fat = shutil.copytree(bert, tmp_path / "fat")

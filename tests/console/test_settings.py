@@ -115,6 +115,7 @@ def ask_for_key(page, name, *scopes):
     dialog.get_by_role("button", name="Make the key").click()
 
 
+@pytest.mark.slow
 @pytest.mark.browser
 def test_from_the_first_key_to_a_revoked_one(browser, start):
     server = start()
@@ -174,6 +175,7 @@ def test_from_the_first_key_to_a_revoked_one(browser, start):
     context.close()
 
 
+@pytest.mark.slow
 @pytest.mark.browser
 def test_the_log_goes_on_while_one_looks(page, served):
     page.goto("settings")

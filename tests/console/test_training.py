@@ -164,6 +164,7 @@ def test_what_cannot_be_trained_on_does_not_start(apart, tmp_path, data):
     apart(run())
 
 
+@pytest.mark.slow
 @pytest.mark.browser
 def test_bad_lines_are_named_before_anything_starts(page, data):
     lines = (data / "train.jsonl").read_text().splitlines()
@@ -184,6 +185,7 @@ def test_bad_lines_are_named_before_anything_starts(page, data):
     assert page.url.endswith("/new-training")
 
 
+@pytest.mark.slow
 @pytest.mark.browser
 def test_a_job_that_fails_says_why_and_can_be_deleted(page, tmp_path, data):
     page.goto("new-training")

@@ -1,9 +1,11 @@
 """What the process that reads TorchScript is kept from."""
 
+import json
 import os
 import socket
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
@@ -44,8 +46,6 @@ print(json.dumps([done, found]))
 
 @pytest.mark.skipif(sys.platform != "linux", reason="Landlock is Linux's")
 def test_a_confined_process_reaches_nothing_of_the_server(tmp_path):
-    import json
-
     secret = tmp_path / "home" / "server.sqlite"
     secret.parent.mkdir()
     secret.write_text("keys")
@@ -84,11 +84,53 @@ def test_a_traced_model_is_read_as_its_folder_is(tiny_models, tmp_path, kind):
 def test_a_quantized_model_is_refused_by_name(bert, tmp_path):
     module = traced.Traced(bert).eval()
     ids = torch.tensor([[2, 5, 3]])
-    import warnings
-
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         module = torch.ao.quantization.quantize_dynamic(module, {torch.nn.Linear}, dtype=torch.qint8)
     traced.save(module, (ids, torch.ones_like(ids)), tmp_path / torchscript.SCRIPT, freeze=False)
     with pytest.raises(ModelError, match="quantized"):
         torchscript.take(tmp_path, [[2, 5, 3]])
+
+
+class AtLoading(torch.nn.Module):
+    """Runs code of its own while it is read, before anybody has looked at its graph."""
+
+    def __init__(self, inner):
+        super().__init__()
+        self.inner, self.training = inner, False
+
+    @torch.jit.export
+    def __getstate__(self):
+        return (self.inner, self.training)
+
+    @torch.jit.export
+    def __setstate__(self, state: tuple[torch.Tensor, bool]):
+        self.inner, self.training = state
+        if int(torch.from_file("ran", True, 1, dtype=torch.uint8)[0]) >= 0:  # which makes the file
+            raise ValueError("it ran")
+
+    def forward(self, input_ids, attention_mask):
+        return self.inner + input_ids + attention_mask
+
+
+def test_code_that_runs_at_loading_does_not_run(tmp_path):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.jit.save(torch.jit.script(AtLoading(torch.zeros(1))), tmp_path / torchscript.SCRIPT)
+    with pytest.raises(ModelError, match="__setstate__"):
+        torchscript.take(tmp_path, [[2, 5, 3]])
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Landlock is Linux's")
+def test_no_thread_of_the_process_is_left_out(bert, tmp_path):
+    alone = subprocess.run(
+        [sys.executable, "-c", "from efive.models.confinement import confine; print(confine(1 << 30, 60, 1, []))"],
+        check=True, capture_output=True, text=True,
+        env={"PYTHONPATH": str(Path(torchscript.__file__).parents[2]), "OPENBLAS_NUM_THREADS": "1"},
+    )  # fmt: skip
+    if "landlock" not in alone.stdout:
+        pytest.skip("this kernel has no Landlock")
+    traced.trace(bert, tmp_path / torchscript.SCRIPT)
+    torchscript.take(tmp_path, [[2, 5, 3]])
+    assert "landlock" in json.loads((tmp_path / "confined.json").read_text())

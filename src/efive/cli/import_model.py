@@ -9,8 +9,10 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import click
 
@@ -56,7 +58,7 @@ def command(  # noqa: PLR0913, PLR0917 - options, each by its name
     read = replace(read, prompts=replace(read.prompts, query=query, passage=passage))
     id_ = model_id or derived_id(model)
     server = _Server(url.rstrip("/"), api_key)
-    one = f"/_ml/trained_models/{id_}"
+    one = f"/_ml/trained_models/{quote(id_, safe='')}"
     if server.call("GET", one, missing=True) is not None:
         if not clear_previous:
             raise InputError(
@@ -129,7 +131,7 @@ class _Server:
                 return None
             with error:
                 raise EfiveError(f"{self.url} answers {error.code}: {_reason(error.read())}") from None
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, HTTPException) as error:
             raise EfiveError(f"{self.url} cannot be reached: {getattr(error, 'reason', error)}") from None
 
 

@@ -10,8 +10,6 @@ from efive.server.protocols.sambastudio import endpoints
 from efive.server.protocols.sambastudio.endpoints import Endpoint, Wanted
 from efive.server.service import Service
 
-_KIND = "samba.endpoint"
-
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -66,9 +64,5 @@ def needed(store: ModelStore, model: str) -> Plan:
     return plan(store, Settings(name="endpoint", model=model))
 
 
-async def remove(service: Service, endpoint: Endpoint) -> None:
-    """Forget an endpoint, and the deployment that was made for it unless another endpoint uses it."""
-    service.state.remove(_KIND, endpoint.path)
-    shared = any(each.deployment == endpoint.deployment for each in all_of(service))
-    if endpoint.brought and not shared and endpoint.deployment in {each.name for each in service.deployments}:
-        await service.deployments.delete(endpoint.deployment)
+remove = endpoints.remove
+"""Forgets an endpoint, and the deployment that was made for it unless another endpoint uses it."""

@@ -84,11 +84,11 @@ def page(title: str) -> Iterator[None]:
         if context.service().access.required:
             _sign_out()
     with drawer, ui.element("nav").props('aria-label="Pages"').classes("w-full"), ui.list().props('role="none"'):
+        here = ui.context.client.request.url.path.removeprefix(root())
         for entry in MENU:
-            with ui.item().props(
-                f'role="link" href="{root()}{entry.path}" {"active" if entry.title == title else ""}'
-            ) as item:
-                if entry.title == title:
+            active = here == entry.path or (here.startswith(f"{entry.path.rstrip('/')}/") and entry.path != "/")
+            with ui.item().props(f'role="link" href="{root()}{entry.path}" {"active" if active else ""}') as item:
+                if active:
                     item.props('aria-current="page"')
                 with ui.item_section().props("avatar").classes("min-w-0 pr-3"):
                     ui.icon(entry.icon)

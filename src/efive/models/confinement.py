@@ -32,13 +32,15 @@ def confine(memory: int, seconds: int, written: int, readable: Sequence[Path]) -
         readable: folders that it may read besides.
 
     Returns:
-        What took effect, of `limits`, `user` and `landlock`.
+        What took effect, of `limits`, `user` and `landlock`; the last only if there is no thread besides this one,
+        which it would not hold for.
     """
     done = []
     if _limit(memory, seconds, written):
         done.append("limits")
     with contextlib.suppress(OSError, AttributeError):
-        if _landlock(readable):
+        alone = _alone()
+        if _landlock(readable) and alone:
             done.append("landlock")
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         with contextlib.suppress(OSError):
@@ -71,6 +73,10 @@ def _limit(memory: int, seconds: int, written: int) -> bool:
         value = most if hard == resource.RLIM_INFINITY else min(most, hard)
         resource.setrlimit(kind, (value, value))
     return True
+
+
+def _alone() -> bool:
+    return sum(1 for _ in Path("/proc/self/task").iterdir()) == 1
 
 
 def _landlock(readable: Sequence[Path]) -> bool:

@@ -69,6 +69,7 @@ def _run(folder: Path) -> None:
         "HOME": str(folder),
         "TMPDIR": str(folder),
         "PATH": os.defpath,
+        "OPENBLAS_NUM_THREADS": "1",  # Landlock holds for one thread and those that it starts: there must be no other
     }
     command = [sys.executable, "-P", "-s", "-m", "efive.models.torchscript_worker"]
     with (folder / "log.txt").open("wb") as output:

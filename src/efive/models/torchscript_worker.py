@@ -29,13 +29,13 @@ def main() -> None:
     """Read the script in the working folder, or say in `error.txt` why it cannot be used."""
     warnings.simplefilter("ignore")
     size = Path("definition.pt").stat().st_size
-    torch.set_num_threads(2)
     _warm()
     paths = sysconfig.get_paths()
     readable = {Path(paths[name]) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
     readable |= {Path(torch.__file__).resolve().parent, Path(__file__).parents[1], Path("/proc"), Path("/sys")}
     done = confine(6 * size + (3 << 30), _SECONDS, 2 * size + (64 << 20), sorted(readable))
     Path("confined.json").write_text(json.dumps(done), encoding="utf-8")
+    torch.set_num_threads(2)  # not before: it starts one
     try:
         _take(size)
     except ModelError as error:
@@ -81,7 +81,7 @@ def _run(script: Any, row: list[int]) -> list[float]:  # noqa: ANN401 - a module
     if wanted not in {2, 4}:
         raise ModelError(f"it takes {wanted} inputs; eland's take ids and mask, or these with types and positions")
     with torch.inference_mode():
-        answer = script(*inputs[:wanted])
+        answer = script.forward(*inputs[:wanted])  # not what is hooked to it, which nobody has looked at
     vector = answer[0] if isinstance(answer, tuple) else answer
     if not isinstance(vector, torch.Tensor) or vector.ndim != 2 or len(vector) != 1:
         raise ModelError("it does not answer with one vector for a text: it was not traced for text_embedding")
@@ -93,11 +93,26 @@ def _check_archive(size: int) -> None:
     try:
         with zipfile.ZipFile("definition.pt") as archive:
             entries = archive.infolist()
+            _check_entries(size, entries)
+            _check_code(archive, entries)
     except (zipfile.BadZipFile, OSError) as error:
         raise ModelError(f"it is no TorchScript archive: {error}") from None
+
+
+def _check_entries(size: int, entries: list[zipfile.ZipInfo]) -> None:
     unpacked = sum(entry.file_size for entry in entries)
     if unpacked > size + _GROWTH or len(entries) > _ENTRIES:
         raise ModelError(f"it has {size} bytes and would unpack to {unpacked} in {len(entries)} entries")
+
+
+def _check_code(archive: zipfile.ZipFile, entries: list[zipfile.ZipInfo]) -> None:
+    """Refuse code that would run while the archive is read, before its operators can be looked at."""
+    for entry in entries:
+        if entry.filename.endswith(".py") and b"__setstate__" in archive.read(entry):
+            raise ModelError(
+                "its code has __setstate__, which runs while it is read; of E5's models only quantized ones have that: "
+                "use the model that was not"
+            )
 
 
 def _refuse(reason: str) -> None:

@@ -120,7 +120,13 @@ async def _started(options: Options) -> AsyncIterator[Service]:
     deployments = Deployments(ModelStore(options.home), state)
     collections = Collections(options.home / "collections", deployments)
     service = Service(
-        deployments, Access(state, any_name=options.any_name), Telemetry(deployments), collections, state, options.home, options.limits
+        deployments,
+        Access(state, any_name=options.any_name),
+        Telemetry(deployments),
+        collections,
+        state,
+        options.home,
+        options.limits,
     )
     service.telemetry.announce("native", openai.DOOR, tei.DOOR, SAMBASTUDIO, PINECONE)
     starting: asyncio.Future[None] | None = None

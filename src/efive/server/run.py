@@ -147,6 +147,8 @@ def check(home: Path, listen: Listen) -> None:
     """
     if (listen.certificate is None) != (listen.key is None):
         raise InputError("TLS needs both --tls-certificate and --tls-key")
+    if listen.port and listen.es_port == listen.port:
+        raise InputError(f"--port and --es-port are both {listen.port}; Elasticsearch's door needs another one")
     for path in (listen.certificate, listen.key):
         if path is not None and not path.is_file():
             raise InputError(f"{path} is not a file")

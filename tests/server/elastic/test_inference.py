@@ -1,5 +1,6 @@
 """Inference endpoints: made, asked, changed, deleted, and still there after a restart."""
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
@@ -443,3 +444,26 @@ def test_endpoints_come_back_after_a_restart(tmp_path):
         assert http.post("/_inference/attached", json=asked).status_code == 200
         http.delete("/_inference/attached")
         assert deployments(server)["other"] == "ready"
+
+
+def test_deleting_an_endpoint_that_is_starting_is_told_to_those_who_wait(http, server):
+    def put():
+        return http.put("/_inference/text_embedding/brief", json=config())
+
+    def ask():
+        return http.post("/_inference/brief", json={"input": "a"})
+
+    with ThreadPoolExecutor(2) as threads:
+        waiting = [threads.submit(put)]
+        while "brief" not in ids(http.get("/_inference").json()):
+            time.sleep(0.005)
+        waiting.append(threads.submit(ask))
+        while deployments(server).get("brief") != "starting":
+            time.sleep(0.005)
+        http.delete("/_inference/brief").raise_for_status()
+        for answer in (each.result() for each in waiting):
+            if answer.status_code == 404:  # it came behind the deletion
+                continue
+            assert answer.status_code == 409, answer.text
+            assert "was deleted before its deployment was ready" in answer.json()["error"]["reason"]
+    assert "brief" not in deployments(server)

@@ -64,6 +64,8 @@ def test_starting_says_what_was_started_and_stats_show_it(http, mine):
         ({"priority": "high"}, "must be one of [normal, low]"),
         ({"cache_size": "much"}, "as a size in bytes"),
         ({"timeout": "5"}, "as a time value"),
+        ({"timeout": "9" * 400 + "d"}, "as a time value"),
+        ({"cache_size": "9" * 5000 + "b"}, "as a size in bytes"),
     ],
 )
 def test_what_cannot_be_started_says_why(http, query, why):
@@ -92,6 +94,8 @@ def test_allocations_change_and_follow_the_load(http, mine):
     assert http.post(f"{mine}/deployment/_update", json=body).json()["assignment"]["adaptive_allocations"] == adaptive
     refused = reason(http.post(f"{mine}/deployment/_update", json={"number_of_allocations": 1}), 409)
     assert "while adaptive allocations is enabled" in refused
+    ended = http.post(f"{mine}/deployment/_update", json={"adaptive_allocations": None, "number_of_allocations": 1})
+    assert "adaptive_allocations" not in stats(http)["mine"]["deployment_stats"], ended.text
     wrong = {"adaptive_allocations": adaptive | {"min_number_of_allocations": 3}}
     assert "must not be larger" in reason(http.post(f"{mine}/deployment/_update", json=wrong))
     assert "not found" in reason(http.post(f"{MODELS}/x/deployment/_update", json=body), 404)
@@ -114,6 +118,10 @@ def test_inference_takes_overrides_and_adds_no_prefix(http, mine, nano):
     assert "cannot be used" in reason(http.post(f"{mine}/_infer", json={"docs": docs, "inference_config": {"ner": {}}}))
     assert "does not exist" in reason(http.post(f"{mine}/_infer", json={"docs": [{"other": "x"}]}))
     assert "must be a string" in reason(http.post(f"{mine}/_infer", json={"docs": [{"text_field": 1}]}))
+    config = {"text_embedding": {"results_field": ["vector"]}}
+    assert "must be a string" in reason(http.post(f"{mine}/_infer", json={"docs": docs, "inference_config": config}))
+    config = {"text_embedding": {"tokenization": {"xlm_roberta": ["first"]}}}
+    assert "must be an object" in reason(http.post(f"{mine}/_infer", json={"docs": docs, "inference_config": config}))
     assert "requires body" in reason(http.post(f"{mine}/_infer"))
 
 

@@ -12,7 +12,7 @@ import httpx
 import numpy as np
 import pytest
 import traced
-from elastic_uploading import MODELS, reason
+from elastic_uploading import MODELS, reason, upload
 from served import serving
 
 from efive import Encoder
@@ -186,3 +186,44 @@ def test_a_fetch_that_a_stop_broke_off_is_taken_up(serve, repository):
         while not config(client)["fully_defined"]:
             assert time.monotonic() < deadline
             time.sleep(0.05)
+
+
+def test_what_was_uploaded_does_not_pass_for_the_package(serve, repository, tiny_models):
+    folder, script = tiny_models["bert-multilingual"], (repository / "multilingual-e5-small.pt").read_bytes()
+    with serve(repository.as_uri()) as client:
+        path = upload(
+            client, "multilingual-e5-small", traced.configuration(folder), script, traced.vocabulary(folder)
+        )  # without prefixes
+        client.post(f"{path}/deployment/_start", params={"timeout": "120s"}).raise_for_status()
+        put = client.put(f"{MODELS}/{ID}", json={}, params={"wait_for_completion": "true"})
+        assert "[multilingual-e5-small] was uploaded" in reason(put)
+        client.delete(path, params={"force": "true"}).raise_for_status()
+        client.put(f"{MODELS}/{ID}", json={}, params={"wait_for_completion": "true"}).raise_for_status()
+        assert config(client)["prefix_strings"] == {"ingest": "passage: ", "search": "query: "}
+
+
+def test_files_stay_while_another_deployment_has_them(serve, repository, tmp_path):
+    with serve(repository.as_uri()) as client:
+        client.put(f"{MODELS}/{ID}", json={}, params={"wait_for_completion": "true"}).raise_for_status()
+        native = client.base_url.copy_with(path="/deployments")
+        httpx.post(native, json={"name": "native", "model": "multilingual-e5-small"}).raise_for_status()
+        client.delete(f"{MODELS}/{ID}").raise_for_status()
+        assert (tmp_path / "home/models/multilingual-e5-small/config.json").is_file()
+
+
+class Torn(http.server.BaseHTTPRequestHandler):
+    """Promises a chunk and hangs up."""
+
+    def do_GET(self):
+        self.wfile.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nff\r\nshort")
+
+    def log_message(self, *arguments):
+        pass
+
+
+def test_a_web_server_that_hangs_up_is_named(serve):
+    with http.server.HTTPServer(("127.0.0.1", 0), Torn) as web:
+        threading.Thread(target=web.serve_forever, daemon=True).start()
+        with serve(f"http://127.0.0.1:{web.server_port}") as client:
+            assert "the model repository cannot be read" in reason(client.put(f"{MODELS}/{ID}", json={}))
+        web.shutdown()

@@ -9,6 +9,7 @@ import sys
 import time
 import warnings
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import numpy as np
@@ -18,7 +19,10 @@ import traced
 from elastic_uploading import MODELS, parts, reason, upload
 
 from efive import Encoder
-from efive.errors import TruncationWarning
+from efive.errors import DeploymentError, TruncationWarning
+from efive.models import torchscript
+from efive.models.architecture import Architecture, Kind
+from efive.server.elastic.models import adopting
 
 TEXTS = ["What is photosynthesis?", "Как дела?", "一个句子。", "a " * 700]
 
@@ -139,6 +143,13 @@ def test_configurations_that_cannot_be_are_refused(http, bert):
     assert "ner" in put(inference_config={"ner": {}})
     assert "[roberta]" in put(inference_config={"text_embedding": {"tokenization": {"roberta": {}}}})
     assert "unknown field [colour]" in put(colour="red")
+    assert "[text_embedding] must be an object" in put(inference_config={"text_embedding": [1]})
+    tokenization = {"tokenization": {"bert": [1]}}
+    assert "[bert_tokenization] must be an object" in put(inference_config={"text_embedding": tokenization})
+    assert "[results_field] must be" in put(inference_config={"text_embedding": {"results_field": ["a"]}})
+    assert "[embedding_size] is [x]" in put(inference_config={"text_embedding": {"embedding_size": "x"}})
+    assert "answers cannot have" in put(metadata={"far": 10**30})
+    http.get(MODELS).raise_for_status()
     assert "must start and end with alphanumeric" in reason(
         http.put(f"{MODELS}/Upper", json=traced.configuration(bert))
     )
@@ -192,3 +203,49 @@ def test_an_upload_goes_on_after_a_kill(scripts, bert, tmp_path):
     assert json.loads((tmp_path / "models/killed/config_sentence_transformers.json").read_text())["prompts"] == {
         "query": "", "document": "",
     }  # fmt: skip
+
+
+def test_parts_may_come_at_once_and_twice(http, bert):
+    bodies = parts(bytes(1 << 20), 1 << 14)
+    for round_ in range(3):
+        path = f"{MODELS}/at-once-{round_}"
+        http.put(path, json=traced.configuration(bert)).raise_for_status()
+        with ThreadPoolExecutor(8) as threads:
+            put = [
+                threads.submit(http.put, f"{path}/definition/{number}", json=body)
+                for number, body in enumerate(bodies)
+                for _ in range(2)
+            ]
+        taken = [each.result().status_code for each in put]
+        assert (taken.count(200), taken.count(400)) == (len(bodies), len(bodies))
+        http.delete(path).raise_for_status()
+
+
+def test_parts_have_no_more_bytes_together_than_was_said(http, bert):
+    path = f"{MODELS}/too-much"
+    http.put(path, json=traced.configuration(bert)).raise_for_status()
+    body = parts(bytes(3000), 2000)[0]
+    http.put(f"{path}/definition/0", json=body).raise_for_status()
+    assert "would have [4000] bytes" in reason(http.put(f"{path}/definition/1", json=body))
+    assert "must be greater or equal to 0" in reason(http.put(f"{path}/definition/-1", json=body))
+    assert "must be a whole number" in reason(http.put(f"{path}/definition/{'9' * 5000}", json=body))
+    http.delete(path).raise_for_status()
+
+
+def test_a_disk_that_takes_no_more_is_said(server, http, bert):
+    path, folder = f"{MODELS}/full", server.home / "elastic-models" / "full"
+    http.put(path, json=traced.configuration(bert)).raise_for_status()
+    folder.parent.mkdir(exist_ok=True)
+    folder.write_bytes(b"")  # in the way of what is to be written
+    for call, body in (("definition/0", parts(bytes(100))[0]), ("vocabulary", traced.vocabulary(bert))):
+        assert "the server cannot keep this upload" in reason(http.put(f"{path}/{call}", json=body), 500)
+    folder.unlink()
+    http.put(f"{path}/definition/0", json=parts(bytes(100))[0]).raise_for_status()
+    http.delete(path).raise_for_status()
+
+
+def test_a_comparison_that_would_not_fit_is_not_begun(tmp_path):
+    shape = Architecture(Kind.BERT, 1000, 1 << 16, 1 << 10, 1 << 18, 1 << 20, 512, 1e-12)
+    taken = torchscript.Taken(shape, tmp_path / "model.safetensors", np.zeros((1, 1 << 16), np.float32))
+    with pytest.raises(DeploymentError, match="the comparison of its vectors"):
+        adopting._compare(tmp_path, ["a text"], taken)

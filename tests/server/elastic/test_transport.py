@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import httpx
 import pytest
@@ -15,10 +16,12 @@ from served import serving
 
 from efive.deployments.settings import Settings
 from efive.deployments.state import State
+from efive.errors import InputError
 from efive.server.access import Access, Scope
 from efive.server.app import Options
 from efive.server.protocols.elastic.filtering import filtered
 from efive.server.protocols.elastic.wire import warning
+from efive.server.run import Listen, check
 
 VENDOR = "application/vnd.elasticsearch+json; compatible-with="
 
@@ -241,3 +244,8 @@ def test_a_port_of_its_own_has_elasticsearch_at_its_root(tmp_path):
         process.terminate()
         process.wait(30)
         process.stderr.close()
+
+
+def test_one_port_cannot_be_both():
+    with pytest.raises(InputError, match="both 9377"):
+        check(Path(), Listen(port=9377, es_port=9377))

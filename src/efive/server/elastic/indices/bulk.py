@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import TYPE_CHECKING
 
 from efive.errors import EfiveError
@@ -57,7 +58,7 @@ async def _through_pipelines(
     cluster: "Cluster", actions: dict[int, Action], done: dict[int, Done], caller: Caller
 ) -> dict[int, Action]:
     """Return what is left to write, as pipelines have changed it."""
-    settings = cluster.indices.pipelines_of
+    settings = cache(cluster.indices.pipelines_of)
     meant = {
         number: action
         for number, action in actions.items()

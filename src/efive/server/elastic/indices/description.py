@@ -55,7 +55,11 @@ def described(connection: sqlite3.Connection) -> Description:
 
 
 def settings_in(path: Path) -> dict[str, Any]:
-    """Return the settings of an index that is not open."""
-    with contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
-        found: dict[str, Any] = setting(connection, "settings") or {}
-        return found
+    """Return the settings of an index that is not open; none if it is being made or removed just now."""
+    found: dict[str, Any] = {}
+    with (
+        contextlib.suppress(sqlite3.Error),
+        contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection,
+    ):
+        found = setting(connection, "settings") or {}
+    return found

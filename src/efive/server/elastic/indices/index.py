@@ -13,6 +13,7 @@ from efive.search.collection import Collection
 from efive.server.access import ANYBODY, Caller
 from efive.server.elastic.errors import no_index
 from efive.server.elastic.indices import mapping_json, restoring, writing
+from efive.server.elastic.indices import settings as index_settings
 from efive.server.elastic.indices.adoption import stamp
 from efive.server.elastic.indices.database import Database
 from efive.server.elastic.indices.description import Description, described, keep
@@ -236,6 +237,7 @@ class Index:
         async with self._writing:
             self._there()
             mapping = merged(self.mapping, more, dynamic_given="dynamic" in given)
+            index_settings.check_similarities(mapping, self.description.settings)
             await self._check_models(mapping)
             description = self.description.with_mapping(self.name, mapping)
             for collection in description.collections.values():

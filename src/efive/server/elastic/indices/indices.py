@@ -117,7 +117,16 @@ class Indices:
         found = index_names.meant(
             expression, names, ignore_unavailable=ignore_unavailable, allow_no_indices=allow_no_indices
         )
-        return [await self.get(name) for name in found]
+        return [each for name in found if (each := await self._resolved(name, expression)) is not None]
+
+    async def _resolved(self, name: str, expression: str) -> Index | None:
+        """Return an index that was there when an expression was looked at; None if only a wildcard meant it."""
+        try:
+            return await self.get(name)
+        except ElasticError as error:
+            if error.status != 404 or name in expression.split(","):
+                raise
+            return None
 
     async def create(
         self, name: str, mappings: dict[str, Any] | None = None, settings: dict[str, Any] | None = None
@@ -130,6 +139,7 @@ class Indices:
         index_names.check(name)
         description = Description(settings=index_settings.parse(settings or {}))
         mapping = merged(Mapping(), mapping_json.parse(mappings or {}), dynamic_given=True)
+        index_settings.check_similarities(mapping, description.settings)
         description = description.with_mapping(name, mapping)
         self._check_paths(description)
         found = await self._opened(name, description)

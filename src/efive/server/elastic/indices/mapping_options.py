@@ -127,7 +127,7 @@ _OPTIONS: dict[FieldType, dict[str, Check]] = {
         "analyzer": _only("standard"),
         "search_analyzer": _only("standard"),
         "search_quote_analyzer": _only("standard"),
-        "similarity": _only("BM25"),
+        "similarity": _text,
         "fielddata": _only("false"),
         "index_phrases": _truth,
         "index_prefixes": _object,

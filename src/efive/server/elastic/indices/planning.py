@@ -152,8 +152,8 @@ class _Planning:
         return self._change(id_, after, "updated", old)
 
     def _change(self, id_: str, source: Source | None, result: Result, old: Stored | None) -> Outcome:
-        mapping, values = (self.plan.mapping, Values()) if source is None else values_of(self.plan.mapping, source, id_)
         raw = None if source is None else encoded(source)
+        mapping, values = (self.plan.mapping, Values()) if source is None else values_of(self.plan.mapping, source, id_)
         new = Stored(id_, raw, 1 if old is None else old.version + 1, self.plan.seq_no)
         self.plan.mapping = mapping
         self.plan.seq_no += 1
@@ -200,9 +200,24 @@ def encoded(source: Source, *, ordered: bool = False) -> bytes:
     """Return a document as JSON.
 
     Raises:
-        ElasticError: if it is nested so deeply that no answer could hold it.
+        ElasticError: if it is nested so deeply, or has a number so large, that no answer could hold it.
     """
     try:
-        return orjson.dumps(source, option=orjson.OPT_SORT_KEYS if ordered else None)
-    except TypeError:  # a whole number of more than 64 bits
-        return json.dumps(source, sort_keys=ordered, ensure_ascii=False).encode(errors="surrogatepass")
+        return _inside_an_answer(source, ordered=ordered)
+    except TypeError:  # too deep, or a whole number of more than 64 bits, which orjson reads as a float
+        pass
+    try:
+        raw = json.dumps(source, sort_keys=ordered, ensure_ascii=False).encode(errors="surrogatepass")
+        _inside_an_answer(orjson.loads(raw))
+    except orjson.JSONDecodeError:
+        raise ElasticError(400, "document_parsing_exception", "the document has a number that no float has") from None
+    except (TypeError, RecursionError):
+        reason = "the document's objects and lists are nested too deeply: 240 levels are possible"
+        raise ElasticError(400, "document_parsing_exception", reason) from None
+    return raw
+
+
+def _inside_an_answer(source: Source, *, ordered: bool = False) -> bytes:
+    """Return JSON that orjson, which goes 254 levels down, can still write as a part of something."""
+    raw = orjson.dumps([[[[[[[[[[source]]]]]]]]]], option=orjson.OPT_SORT_KEYS if ordered else None)
+    return raw[10:-10]

@@ -5,6 +5,8 @@ from collections.abc import Mapping as Dictionary
 from typing import Any
 
 from efive.server.elastic.errors import illegal, unsupported
+from efive.server.elastic.indices.mapping import FieldType, Mapping
+from efive.server.elastic.indices.mapping_options import unparsable_mapping
 
 DEFAULT_PIPELINE = "index.default_pipeline"
 FINAL_PIPELINE = "index.final_pipeline"
@@ -47,7 +49,10 @@ _DYNAMIC = frozenset(
         "query.default_field",
     ]
 )
-_REFUSED = ("analysis.", "similarity.", "sort.", "blocks.", "routing.", "lifecycle.", "mode")
+_SIMILARITY = "similarity."
+_BM25 = {"type": "BM25", "k1": "1.2", "b": "0.75", "discount_overlaps": "true"}
+"""The one similarity that there is, as SQLite computes it."""
+_REFUSED = ("analysis.", "sort.", "blocks.", "routing.", "lifecycle.", "mode")
 """What would change answers if it were honoured."""
 
 
@@ -62,7 +67,9 @@ def parse(given: Dictionary[str, Any]) -> dict[str, Any]:
         bare = name.removeprefix("index.")
         if bare.startswith(_REFUSED):
             raise unsupported(f"the index setting [index.{bare}]")
-        if bare not in _DYNAMIC and bare not in _STATIC:
+        if bare.startswith(_SIMILARITY):
+            _check_similarity(bare, value)
+        elif bare not in _DYNAMIC and bare not in _STATIC:
             raise illegal(
                 f"unknown setting [index.{bare}] please check that any required plugins are installed, or check the "
                 "breaking changes documentation for removed settings"
@@ -82,9 +89,30 @@ def changed(given: Dictionary[str, Any], name: str) -> dict[str, Any]:
         ElasticError: as `parse`, and for one that cannot change.
     """
     found = parse(given)
-    if fixed := [each for each in found if each.removeprefix("index.") in _STATIC]:
+    fixed = [each for each in found if (bare := each.removeprefix("index.")) in _STATIC or bare.startswith(_SIMILARITY)]
+    if fixed:
         raise illegal(f"Can't update non dynamic settings [[{', '.join(fixed)}]] for open indices [[{name}]]")
     return found
+
+
+def check_similarities(mapping: Mapping, settings: Dictionary[str, Any]) -> None:
+    """Refuse similarities of text fields that nothing defines.
+
+    Raises:
+        ElasticError: naming the field.
+    """
+    for field in mapping.of_type(FieldType.TEXT):
+        name = field.options.get("similarity", "BM25")
+        if name != "BM25" and f"index.{_SIMILARITY}{name}.type" not in settings:
+            raise unparsable_mapping(f"Unknown Similarity type [{name}] for field [{field.path}]")
+
+
+def _check_similarity(setting: str, value: Any) -> None:  # noqa: ANN401
+    """Refuse what is not BM25 with its usual parameters."""
+    option = setting.rpartition(".")[2]
+    usual = _BM25.get(option)
+    if usual is None or (_text(value) != usual and (value is not None or option == "type")):
+        raise unsupported(f"the index setting [index.{setting}] [{value}], other than BM25 with k1 1.2 and b 0.75,")
 
 
 def _flat(given: Dictionary[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:

@@ -10,7 +10,7 @@ import msgspec
 
 from efive.deployments.deployment import Deployment, Phase
 from efive.errors import EfiveError
-from efive.server.elastic.errors import conflict, exists, missing
+from efive.server.elastic.errors import ElasticError, conflict, exists, missing
 from efive.server.elastic.inference import chunking, configuration, services
 from efive.server.elastic.inference.checks import refused
 from efive.server.elastic.inference.endpoint import Endpoint, check_id, preconfigured
@@ -107,7 +107,9 @@ class Endpoints:
         if not endpoint.borrowed:
             task = self._start(endpoint)
             done, _ = await asyncio.wait([task], timeout=wait)
-            if done and (task.cancelled() or task.exception() is not None):
+            if done and task.cancelled():
+                raise _deleted(inference_id)
+            if done and task.exception() is not None:
                 self._forget(inference_id)
                 task.result()
         return self._all.get(inference_id, endpoint)
@@ -188,7 +190,11 @@ class Endpoints:
         if found is not None and found.phase is Phase.READY:
             return found
         if not endpoint.borrowed:
-            return await asyncio.shield(self._start(endpoint))
+            task = self._start(endpoint)
+            await asyncio.wait([task])  # which goes on if this caller does not
+            if task.cancelled():
+                raise _deleted(inference_id)
+            return task.result()
         if found is None:
             raise missing(f"Cannot find deployment [{endpoint.deployment}]")
         service = self._cluster.service
@@ -249,3 +255,7 @@ class Endpoints:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks)
+
+
+def _deleted(inference_id: str) -> ElasticError:
+    return conflict(f"Inference endpoint [{inference_id}] was deleted before its deployment was ready")

@@ -10,7 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from efive.deployments import memory
 from efive.encoder import Encoder
+from efive.engines.base import Precision
 from efive.errors import DependencyError, EfiveError, ModelError
 from efive.inputs import Prompts, Role
 from efive.models import torchscript
@@ -110,6 +112,7 @@ def _write_model(folder: Path, wanted: Wanted, taken: torchscript.Taken, limit: 
 
 def _compare(folder: Path, texts: list[str], taken: torchscript.Taken) -> None:
     """Hold our vectors against the definition's, text by text."""
+    memory.require(taken.architecture, Precision.FP32, 1, "the comparison of its vectors with ours")
     with Encoder.load(folder, precision="fp32") as encoder:
         ours = encoder.embed(texts, Role.RAW).vectors
     if not np.isfinite(taken.vectors).all() or taken.vectors.shape != ours.shape:

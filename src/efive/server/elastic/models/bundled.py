@@ -51,6 +51,9 @@ def _check(wanted: Wanted, bundle: Path) -> None:
     """Refuse bundles that would count as somebody else's, and weights that are more than numbers."""
     try:
         with zipfile.ZipFile(bundle) as archive:
+            unpacked = sum(entry.file_size for entry in archive.infolist())
+            if unpacked > bundle.stat().st_size:  # ours are not compressed
+                raise ModelError(f"its bundle has {bundle.stat().st_size} bytes and would unpack to {unpacked}")
             source = json.loads(archive.read(MANIFEST))["source"]
             pickled = [name for name in archive.namelist() if name.endswith((".bin", ".pt", ".pkl"))]
     except (zipfile.BadZipFile, KeyError, ValueError, TypeError, RuntimeError, OSError) as error:

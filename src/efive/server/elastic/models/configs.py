@@ -5,6 +5,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+import orjson
+
 from efive.models.architecture import Kind
 from efive.models.checkpoint import Checkpoint
 from efive.models.vocabulary import BERT, XLM_R
@@ -64,6 +66,10 @@ def uploaded(body: Mapping[str, Any]) -> dict[str, Any]:
     for name, value in body.items():
         if value is not None and not isinstance(value, _FIELDS[name]):
             raise unparsable(f"[trained_model_config] {name} doesn't support values of type: {type(value).__name__}")
+    try:
+        orjson.dumps(body)  # what cannot be shown must not be kept: every list of models would fail
+    except TypeError as error:
+        raise unparsable(f"[trained_model_config] has a value that answers cannot have: {error}") from None
     faults = []
     if "model_type" not in body:
         faults.append("[model_type] must be set if [definition] is not defined.")
@@ -100,17 +106,29 @@ def embedding(config: Mapping[str, Any]) -> dict[str, Any]:
     if list(config) != ["text_embedding"]:
         raise unsupported(f"[inference_config] [{', '.join(config) or 'empty'}]; efive has text_embedding")
     given = config["text_embedding"] or {}
+    if not isinstance(given, dict):
+        raise unparsable("[text_embedding] must be an object")
     kind, tokenization = tokenization_of(given)
     if kind not in {BERT, XLM_R}:
         raise unsupported(f"[tokenization] [{kind}]; E5 models have {BERT} or {XLM_R}")
     if not tokenization.get("with_special_tokens", True):
         raise unsupported("[with_special_tokens] false")
     shown: dict[str, Any] = {"tokenization": {kind: _DEFAULTS | tokenization}}
-    if given.get("embedding_size") is not None:
-        shown["embedding_size"] = given["embedding_size"]
-    if given.get("results_field"):
-        shown["results_field"] = given["results_field"]
+    if (size := given.get("embedding_size")) is not None:
+        if isinstance(size, bool) or not isinstance(size, int) or size < 1:
+            raise illegal(f"[embedding_size] is [{size}]; it must be a positive integer")
+        shown["embedding_size"] = size
+    if field := results_field(given):
+        shown["results_field"] = field
     return shown
+
+
+def results_field(given: Mapping[str, Any]) -> str | None:
+    """Return the name that vectors have in answers, where settings say it."""
+    field = given.get("results_field")
+    if field is not None and not isinstance(field, str):
+        raise unparsable("[results_field] must be a string")
+    return field or None
 
 
 def tokenization_of(given: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
@@ -121,6 +139,8 @@ def tokenization_of(given: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     ((kind, settings),) = tokenization.items()
     if kind not in _TOKENIZATIONS:
         raise unparsable(f"[tokenization] unknown field [{kind}]")
+    if not isinstance(settings, dict | None):
+        raise unparsable(f"[{kind}_tokenization] must be an object")
     settings = {name: value for name, value in (settings or {}).items() if value is not None}
     if unknown := set(settings) - set(_DEFAULTS) - {"vocabulary"}:
         raise unparsable(f"[{kind}_tokenization] unknown field [{sorted(unknown)[0]}]")

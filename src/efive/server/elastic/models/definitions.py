@@ -67,6 +67,11 @@ class Definitions:
             raise exists(f"Trained machine learning model [{model_id}] already exists")
         name = models.name_in_store(model_id)
         if self.catalog.in_store(name) and name != BUNDLED:
+            if self.catalog.own(name) is not None:
+                raise illegal(
+                    f"[{name}] was uploaded, perhaps with other prefixes, and has the place of [{model_id}] in the "
+                    "store; delete it first"
+                )
             described = self.catalog.get(name) if self.catalog.has(name) else self._sibling(name)
             model = Model(models.builtin(model_id, described), models.now(), name, name)
             self.catalog.put(model_id, model)
@@ -134,6 +139,7 @@ class Definitions:
         """Remove from the store what came through this API and no model uses any more."""
         store = self.catalog.store
         used = any(model.stored == name for model in map(self.catalog.own, self.catalog.ids()) if model is not None)
+        used = used or any(each.settings.model == name for each in self._deployments)
         if not used and name != BUNDLED and self.catalog.in_store(name):
             with contextlib.suppress(EfiveError):
                 if read_manifest(store.models / name)["source"].startswith("elasticsearch:"):

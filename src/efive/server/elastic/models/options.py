@@ -8,8 +8,8 @@ import msgspec
 from efive.deployments.settings import MOST_ALLOCATIONS, Settings
 from efive.server.elastic.errors import illegal, invalid_action
 
-_BYTES = re.compile(r"(\d+)(b|kb|mb|gb)", re.IGNORECASE)
-_UNITS = {"b": 1, "kb": 1 << 10, "mb": 1 << 20, "gb": 1 << 30}
+_BYTES = re.compile(r"(\d{1,9})(kb|mb|gb)|(\d{1,18})b", re.IGNORECASE)
+_UNITS = {"kb": 1 << 10, "mb": 1 << 20, "gb": 1 << 30}
 _MOST_WAITING = 1_000_000
 _STATES = ("starting", "started", "fully_allocated")
 
@@ -128,4 +128,4 @@ def size(given: str) -> int:
             f"failed to parse setting [cache_size] with value [{given}] as a size in bytes: "
             "unit is missing or unrecognized"
         )
-    return int(found[1]) * _UNITS[found[2].lower()]
+    return int(found[3]) if found[3] else int(found[1]) * _UNITS[found[2].lower()]

@@ -9,7 +9,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from http.client import HTTPMessage
+from http.client import HTTPException, HTTPMessage
 from pathlib import Path
 from typing import IO, Any
 from urllib.parse import unquote, urlsplit
@@ -133,7 +133,7 @@ def _open(base: str, name: str) -> Iterator[IO[bytes] | None]:
         yield None
     except FileNotFoundError:
         yield None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, HTTPException) as error:
         raise illegal(f"the model repository cannot be read at [{base}{name}]: {error}") from None
 
 

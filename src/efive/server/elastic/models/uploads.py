@@ -5,15 +5,18 @@ import binascii
 import json
 import os
 import shutil
+import threading
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from efive.server.elastic.errors import exists, illegal, invalid_action
+from efive.server.elastic.errors import ElasticError, exists, illegal, invalid_action
 
 MOST_PARTS = 10_000
 _MOST_BYTES = 50 << 30
+_ONE = threading.Lock()
+"""Uploads write one at a time: two of the same part, or of the first two parts, would be in each other's way."""
 
 
 class Vocabulary(msgspec.Struct, frozen=True):
@@ -47,12 +50,19 @@ class Upload:
             ElasticError: if it cannot be a part of this model, or is there already.
         """
         content = _content(number, part)
-        self._parts.mkdir(parents=True, exist_ok=True)
-        self._agree(part)
-        path = self._parts / f"{number:05d}"
-        if path.exists():
-            raise exists(f"Trained machine learning model [{model_id}] definition part [{number}] already exists")
-        _write(path, content)
+        with _ONE:
+            _make(self._parts)
+            self._agree(part)
+            path = self._parts / f"{number:05d}"
+            if path.exists():
+                raise exists(f"Trained machine learning model [{model_id}] definition part [{number}] already exists")
+            there = sum(each.stat().st_size for each in self._parts.iterdir() if each.suffix != ".new")
+            if there + len(content) > part.total_definition_length:
+                raise illegal(
+                    f"with part [{number}] the definition would have [{there + len(content)}] bytes; "
+                    f"[total_definition_length] is [{part.total_definition_length}]"
+                )
+            _write(path, content)
 
     def _agree(self, part: Part) -> None:
         """Let the first part say how many there are; the others must say the same."""
@@ -82,8 +92,9 @@ class Upload:
         """Keep the vocabulary."""
         if not vocabulary.vocabulary:
             raise invalid_action("[vocabulary] must not be empty")
-        self.folder.mkdir(parents=True, exist_ok=True)
-        _write(self._vocabulary, msgspec.json.encode(vocabulary))
+        with _ONE:
+            _make(self.folder)
+            _write(self._vocabulary, msgspec.json.encode(vocabulary))
 
     def vocabulary(self) -> Vocabulary | None:
         """Return the vocabulary, if it has come.
@@ -156,16 +167,34 @@ def _content(number: int, part: Part) -> bytes:
     return content
 
 
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _not_kept(error) from error
+
+
 def _write(path: Path, content: bytes) -> None:
     """Write a file at once or not at all; it is on the disk then."""
     new = path.with_suffix(".new")
-    with new.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    new.rename(path)
-    folder = os.open(path.parent, os.O_RDONLY)
     try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+        with new.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        new.rename(path)
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except OSError as error:
+        new.unlink(missing_ok=True)
+        raise _not_kept(error) from error
+
+
+def _not_kept(error: OSError) -> ElasticError:
+    """Return the error of a full disk: the same request may be sent again when there is room."""
+    return ElasticError(
+        500, "exception", f"the server cannot keep this upload: {error.strerror}; nothing of it is kept"
+    )

@@ -8,6 +8,9 @@ from efive.jsonlines import shown
 from efive.server.elastic.errors import ElasticError, illegal, unparsable
 from efive.server.elastic.queries.tree import Scalar
 
+_LARGEST = 3.4e38
+"""Scores are of 32 bits."""
+
 
 def misshapen(reason: str) -> ElasticError:
     """Return the error of an object with a field that it cannot have."""
@@ -95,6 +98,8 @@ class Body:
         boost = self.number("boost")
         if boost is not None and boost < 0:
             raise illegal(f"negative [boost] are not allowed in [{self.what}], use a value between 0 and 1 to deboost")
+        if boost is not None and boost > _LARGEST:
+            raise illegal(f"[boost] of [{self.what}] must be a number of 32 bits, not {boost:g}")
         return {"boost": 1.0 if boost is None else boost, "name": self.text("_name")}
 
     def _wrong(self, name: str, value: object) -> ElasticError:

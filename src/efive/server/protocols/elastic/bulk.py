@@ -10,11 +10,11 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from efive.server.access import Scope
-from efive.server.elastic.errors import ElasticError, illegal, invalid_action
+from efive.server.elastic.errors import ElasticError, illegal, invalid_action, unsupported
 from efive.server.elastic.indices.bulk import Action, Done, write
 from efive.server.elastic.indices.operations import Operation, failed
 from efive.server.http import caller_of, guarded, read
-from efive.server.protocols.elastic.documents import refuse_versions, update_of, written
+from efive.server.protocols.elastic.documents import expected_in, refuse_aliases, refuse_versions, update_of, written
 from efive.server.protocols.elastic.wire import check_type, cluster_of, reply
 
 _ACTIONS = {"index", "create", "update", "delete"}
@@ -23,6 +23,7 @@ _OPTIONS = {
     "retry_on_conflict", "require_alias", "require_data_stream", "dynamic_templates", "list_executed_pipelines",
     "_source",
 }  # fmt: skip
+_TYPES = {"_index": str | None, "_id": str | int | float | None, "pipeline": str | None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,7 @@ async def bulk(request: Request) -> Response:
     begun = time.perf_counter()
     check_type(request)
     default, pipeline = request.path_params.get("index"), request.query_params.get("pipeline")
+    refuse_aliases(default or "", request.query_params)
     body = await read(request)
     lines = await cluster_of(request).service.collections.run(lambda: parse(body, default, pipeline))
     sound = [line.action for line in lines if line.error is None]
@@ -123,6 +125,9 @@ def _action(raw: bytes, number: int) -> tuple[str, dict[str, Any]]:
         raise illegal(f"Malformed action/metadata line [{number}], expected START_OBJECT but found [{_kind(options)}]")
     if unknown := sorted(options.keys() - _OPTIONS):
         raise illegal(f"Action/metadata line [{number}] contains an unknown parameter [{unknown[0]}]")
+    for name, types in _TYPES.items():
+        if not isinstance(options.get(name), types):
+            raise illegal(f"Action/metadata line [{number}]: [{name}] cannot be {_kind(options[name])}")
     return kind, options
 
 
@@ -145,7 +150,8 @@ def _json(raw: bytes, number: int) -> Any:  # noqa: ANN401
 
 
 def _kind(value: object) -> str:
-    return {str: "VALUE_STRING", list: "START_ARRAY", type(None): "VALUE_NULL"}.get(type(value), "VALUE_NUMBER")
+    names = {str: "VALUE_STRING", list: "START_ARRAY", dict: "START_OBJECT", type(None): "VALUE_NULL"}
+    return names.get(type(value), "VALUE_NUMBER")
 
 
 def _line(
@@ -153,9 +159,12 @@ def _line(
 ) -> _Line:
     id_ = options.get("_id")
     id_ = None if id_ is None else str(id_)
-    expected = {name: options[name] for name in ("if_seq_no", "if_primary_term") if isinstance(options.get(name), int)}
     own = options.get("pipeline", pipeline)
     try:
+        expected = expected_in(options)
+        refuse_aliases(index, options)
+        if options.get("dynamic_templates"):
+            raise unsupported("[dynamic_templates] of a write")
         refuse_versions(options.get("version_type"), options.get("version"))
         if kind == "update":
             operation, _ = update_of(id_, document or {}, **expected)

@@ -1,5 +1,6 @@
 """Documents one by one: written, changed, removed."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from starlette.requests import Request
@@ -13,7 +14,7 @@ from efive.server.elastic.indices.operations import Kind, Operation, Outcome
 from efive.server.elastic.indices.planning import PRIMARY_TERM
 from efive.server.http import caller_of, guarded
 from efive.server.protocols.elastic.getting import asked_source, cut_source
-from efive.server.protocols.elastic.wire import body_of, cluster_of, number, reply
+from efive.server.protocols.elastic.wire import body_of, cluster_of, reply
 
 _SHARDS = {"total": 1, "successful": 1, "failed": 0}
 _UPDATE = {"doc", "upsert", "doc_as_upsert", "detect_noop", "_source", "if_seq_no", "if_primary_term"}
@@ -79,25 +80,57 @@ def update_of(id_: str | None, body: dict[str, Any], **expected: Any) -> tuple[O
     for name in ("doc", "upsert"):
         if not isinstance(body.get(name, {}), dict):
             raise ElasticError(400, "x_content_parse_exception", f"[UpdateRequest] [{name}] must be an object")
-    for name in ("if_seq_no", "if_primary_term"):
-        if isinstance(body.get(name), int):
-            expected[name] = body[name]
+    expected |= expected_in(body)
+    truths = {name: body.get(name, default) for name, default in (("doc_as_upsert", False), ("detect_noop", True))}
+    for name, value in truths.items():
+        if value not in (True, False, "true", "false"):
+            raise illegal(f"[{name}]: Failed to parse value [{value}] as only [true] or [false] are allowed.")
     operation = Operation(
         "update",
         id_,
         doc=body.get("doc"),
         upsert=body.get("upsert"),
-        doc_as_upsert=body.get("doc_as_upsert") is True,
-        detect_noop=body.get("detect_noop") is not False,
+        doc_as_upsert=truths["doc_as_upsert"] in (True, "true"),
+        detect_noop=truths["detect_noop"] in (True, "true"),
         **expected,
     )
     return operation, body.get("_source")
 
 
 def _expected(request: Request) -> dict[str, Any]:
-    asked = request.query_params
-    names = [name for name in ("if_seq_no", "if_primary_term") if name in asked]
-    return {name: number(request, name, 0) for name in names}
+    return expected_in(request.query_params)
+
+
+def expected_in(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the numbers that a document must have to be written, as far as they are given.
+
+    Raises:
+        ElasticError: for what is no whole number.
+    """
+    found = dict[str, Any]()
+    for name in ("if_seq_no", "if_primary_term"):
+        if (given := options.get(name)) is None:
+            continue
+        try:
+            number = int(given) if isinstance(given, str | int) and not isinstance(given, bool) else -1
+        except ValueError:
+            number = -1
+        if number < 0:
+            raise illegal(f"[{name}] must be a whole number that is not negative, not [{given}]")
+        found[name] = number
+    return found
+
+
+def refuse_aliases(index: str, options: Mapping[str, Any]) -> None:
+    """Refuse a write that is meant for an alias or a data stream only: there are none.
+
+    Raises:
+        ElasticError: 404, as if it had been looked for.
+    """
+    for name, what in (("require_alias", "an alias"), ("require_data_stream", "a data stream")):
+        if options.get(name) in (True, "true", ""):
+            reason = f"no such index [{index}] and [{name}] request flag is [true] and [{index}] is not {what}"
+            raise ElasticError(404, "index_not_found_exception", reason)
 
 
 def refuse_versions(kind: object, version: object) -> None:
@@ -117,6 +150,7 @@ def refuse_versions(kind: object, version: object) -> None:
 
 async def _done(request: Request, operation: Operation, shown: Any = None) -> Response:  # noqa: ANN401
     name = request.path_params["index"]
+    refuse_aliases(name, request.query_params)
     action = Action(name, operation, request.query_params.get("pipeline"))
     (done,) = await write(cluster_of(request), [action], caller_of(request))
     outcome = single(done)

@@ -35,7 +35,7 @@ def _kept(value: Any, paths: Sequence[_Path]) -> Any:  # noqa: ANN401
         return _NOTHING
     found = {}
     for name, inner in value.items():
-        rest = [below for path in paths for below in _below(path, str(name))]
+        rest = _rest(paths, str(name))
         if rest and (part := _kept(inner, rest)) is not _NOTHING:
             found[name] = part
     return found or _NOTHING
@@ -48,10 +48,15 @@ def _dropped(value: Any, paths: Sequence[_Path]) -> Any:  # noqa: ANN401
         return value
     left = {}
     for name, inner in value.items():
-        rest = [below for path in paths for below in _below(path, str(name))]
+        rest = _rest(paths, str(name))
         if [] not in rest:
             left[name] = _dropped(inner, rest) if rest else inner
     return left
+
+
+def _rest(paths: Sequence[_Path], name: str) -> list[_Path]:
+    """Return what is left of paths behind a field, each of it once: names of many stars match in many ways."""
+    return [list(path) for path in dict.fromkeys(tuple(below) for path in paths for below in _below(path, name))]
 
 
 def _below(path: _Path, name: str) -> list[_Path]:

@@ -7,7 +7,15 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from efive.server.access import Scope
-from efive.server.elastic.errors import ElasticError, illegal, invalid_action, missing, unparsable, unsupported, version_conflict
+from efive.server.elastic.errors import (
+    ElasticError,
+    illegal,
+    invalid_action,
+    missing,
+    unparsable,
+    unsupported,
+    version_conflict,
+)
 from efive.server.elastic.indices.planning import PRIMARY_TERM, Stored
 from efive.server.elastic.queries.paths import cut
 from efive.server.http import guarded
@@ -99,14 +107,14 @@ def _mgetasked_source(body: dict[str, Any], outer: str | None) -> list[tuple[str
             raise illegal("docs array element should include an object")
         if unknown := sorted(each.keys() - {"_index", "_id", "_source", "routing"}):
             raise illegal(f"unknown or unsupported key [{unknown[0]}] for a document to get")
-        name, id_ = each.get("_index", outer), each.get("_id")
-        if not isinstance(name, str | None) or not isinstance(id_, str | int | float | None):
+        index, id_ = each.get("_index", outer), each.get("_id")
+        if not isinstance(index, str | None) or not isinstance(id_, str | int | float | None):
             raise unparsable(f"[_index] and [_id] of doc {place} must be text")
-        if name is None:
+        if index is None:
             faults.append(f"index is missing for doc {place}")
         if id_ is None:
             faults.append(f"id is missing for doc {place}")
-        asked.append((str(name), str(id_), each.get("_source")))
+        asked.append((str(index), str(id_), each.get("_source")))
     if faults:
         raise invalid_action(*faults)
     return asked

@@ -40,6 +40,8 @@ def routes() -> list[Route]:
         Route("/_resolve/index/{index}", guarded(read, resolve), methods=both),
         Route("/_aliases", guarded(manage, no_aliases), methods=["POST"]),
         Route("/{index}/_alias/{name}", guarded(manage, no_aliases), methods=["PUT", "POST", "DELETE"]),
+        Route("/_data_stream", guarded(read, data_streams), methods=["GET"]),
+        Route("/_data_stream/{index}", guarded(read, data_streams), methods=["GET"]),
         Route("/{index}", guarded(read, exists), methods=["HEAD"]),
         Route("/{index}", guarded(read, show), methods=["GET"]),
         Route("/{index}", guarded(manage, create), methods=["PUT"]),
@@ -201,6 +203,14 @@ async def aliases(request: Request) -> Response:
 async def no_aliases(request: Request) -> Response:  # noqa: ARG001 - starlette's signature
     """Refuse to make an alias."""
     raise unsupported("[_alias]")
+
+
+async def data_streams(request: Request) -> Response:
+    """Say that there are no data streams; one that is asked for by its name is missing."""
+    name = request.path_params.get("index", "*")
+    if "*" not in name and name != "_all":
+        raise no_index(name)
+    return reply(request, {"data_streams": []})
 
 
 async def resolve(request: Request) -> Response:

@@ -38,7 +38,7 @@ async def reindex(request: Request) -> Response:
     source, to = Body("source", body.take("source", {})), Body("dest", body.take("dest", {}))
     most, proceed = _most(request, body), _proceed(body.text("conflicts", "abort"))
     body.done()
-    named, size = ",".join(source.listed("index")), source.whole("size", BATCH)
+    named, size = _indices(source.listed("index")), source.whole("size", BATCH)
     query, kept = source.take("query"), source.take("_source")
     _refuse(source, _ELSEWHERE)
     source.done()
@@ -123,6 +123,12 @@ async def _resolved(request: Request, expression: str) -> list[Index]:
         ignore_unavailable=flag(request, "ignore_unavailable"),
         allow_no_indices=flag(request, "allow_no_indices", default=True),
     )
+
+
+def _indices(given: list[Any]) -> str:
+    if not all(isinstance(each, str) for each in given):
+        raise illegal("[index] of [source] must be the name of an index, or a list of them")
+    return ",".join(given)
 
 
 def _destination(to: Body) -> tuple[str, str | None, bool]:

@@ -141,7 +141,10 @@ async def _one(
         if unknown := set(head) - {"index", "preference", "routing", "search_type", "request_cache", *_INDICES}:
             raise illegal(f"key [{sorted(unknown)[0]}] is not supported in the metadata section")
         named = head.get("index") or request.path_params.get("index", "_all")
-        expression = ",".join(named) if isinstance(named, list) else str(named)
+        names = named if isinstance(named, list) else [named]
+        if not all(isinstance(each, str) for each in names):
+            raise illegal("[index] must be the name of an index, or a list of them")
+        expression = ",".join(names)
         indices = await _indices(request, expression, head)
         return {**await search(cluster, indices, body, caller), "status": 200}
     except EfiveError as error:

@@ -1,5 +1,7 @@
 """The trained models API: models that come and go. Deployments are in `trained_models_deployments`."""
 
+import re
+
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -17,6 +19,7 @@ _INCLUDES = {
     "model_aliases",
 }  # fmt: skip
 _PAGE = 10_000
+_PART = re.compile(r"-?[0-9]{1,9}")
 _ALIAS_RULE = (
     "can contain lowercase alphanumeric (a-z and 0-9), hyphens or underscores; must start with alphanumeric and "
     "cannot end with numbers"
@@ -29,7 +32,7 @@ def routes() -> list[Route]:
     return [
         _route("GET", PATH, Scope.EMBED, show),
         _route("GET", f"{PATH}/", Scope.EMBED, show),
-        _route("PUT", f"{one}/definition/{{part:int}}", Scope.MANAGE, put_part),
+        _route("PUT", f"{one}/definition/{{part}}", Scope.MANAGE, put_part),
         _route("PUT", f"{one}/vocabulary", Scope.MANAGE, put_vocabulary),
         _route("POST", f"{one}/vocabulary", Scope.MANAGE, put_vocabulary),
         _route("PUT", f"{one}/model_aliases/{{alias}}", Scope.MANAGE, put_alias),
@@ -87,10 +90,10 @@ async def put(request: Request) -> Response:
 
 async def put_part(request: Request) -> Response:
     """Take a part of a definition."""
-    part = await parse(request, Part)
-    await cluster_of(request).models.definitions.put_part(
-        request.path_params["model_id"], request.path_params["part"], part
-    )
+    part, number_ = await parse(request, Part), request.path_params["part"]
+    if not _PART.fullmatch(number_):
+        raise illegal(f"[part] is [{number_[:40]}]; it must be a whole number")
+    await cluster_of(request).models.definitions.put_part(request.path_params["model_id"], int(number_), part)
     return _done(request)
 
 

@@ -27,7 +27,8 @@ class Changes(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the body of `_update` may have."""
 
     number_of_allocations: int | None = None
-    adaptive_allocations: Adaptive | None = None
+    adaptive_allocations: Adaptive | msgspec.UnsetType | None = msgspec.UNSET
+    """None ends them."""
 
 
 class Stopping(msgspec.Struct, frozen=True):
@@ -85,14 +86,15 @@ async def update(request: Request) -> Response:
     allocations = body.number_of_allocations
     if allocations is None and "number_of_allocations" in request.query_params:
         allocations = number(request, "number_of_allocations", 1)
-    if allocations is None and body.adaptive_allocations is None:
+    adaptive = body.adaptive_allocations
+    if allocations is None and adaptive is msgspec.UNSET:
         raise illegal("[number_of_allocations] or [adaptive_allocations] must be set")
     known = next((each for each in cluster_of(request).service.deployments if each.name == name), None)
-    if known is not None and known.settings.adaptive and body.adaptive_allocations is None:
+    if known is not None and known.settings.adaptive and adaptive is msgspec.UNSET:
         raise conflict(
             f"Cannot update [number_of_allocations] of deployment [{name}] while adaptive allocations is enabled"
         )
-    deployment = await models.update(name, allocations=allocations, adaptive=body.adaptive_allocations)
+    deployment = await models.update(name, allocations=allocations, adaptive=adaptive or None)
     return reply(request, {"assignment": views.assignment(models, deployment)})
 
 

@@ -84,7 +84,7 @@ def _wanted(config: dict[str, Any], override: dict[str, Any] | None) -> tuple[st
         changes = override["text_embedding"]
         if unknown := sorted(set(changes) - {"results_field", "tokenization"}):
             raise unparsable(f"[text_embedding] unknown field [{unknown[0]}]")
-        field = changes.get("results_field") or field
+        field = configs.results_field(changes) or field
         if changes.get("tokenization"):
             other, settings = configs.tokenization_of(changes)
             if other != kind and config.get("inference_config"):

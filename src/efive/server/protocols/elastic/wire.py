@@ -30,7 +30,7 @@ VERSION = "9.2.0"
 """The release whose API this is; clients look at its first number."""
 _VENDOR = re.compile(r"application/vnd\.elasticsearch\+json\s*;\s*compatible-with=(8|9)")
 _BODIES = re.compile(r"application/(vnd\.elasticsearch\+)?(x-)?(nd)?json\s*(;.*)?", re.IGNORECASE)
-_DURATION = re.compile(r"(\d+)(nanos|micros|ms|s|m|h|d)")
+_DURATION = re.compile(r"(\d{1,18})(nanos|micros|ms|s|m|h|d)")
 _SECONDS = {"nanos": 1e-9, "micros": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 _TYPES: list[tuple[type[Exception], int, str]] = [

@@ -233,11 +233,16 @@ async def show(request: Request) -> Response:
 
 
 async def delete(request: Request) -> Response:
-    """Forget an endpoint, and the deployment that was made for it unless another endpoint uses it."""
+    """Forget an endpoint."""
     service = service_of(request)
     endpoint = find(service, request.path_params["project"], request.path_params["endpoint"])
+    await remove(service, endpoint)
+    return answer({"deleted": endpoint.path})
+
+
+async def remove(service: Service, endpoint: Endpoint) -> None:
+    """Forget an endpoint, and the deployment that was made for it unless another endpoint uses it."""
     service.state.remove(_KIND, endpoint.path)
     shared = any(each.deployment == endpoint.deployment for each in all_endpoints(service))
     if endpoint.brought and not shared and endpoint.deployment in {each.name for each in service.deployments}:
         await service.deployments.delete(endpoint.deployment)
-    return answer({"deleted": endpoint.path})
