@@ -136,14 +136,11 @@ def index(camera: Camera, folder: Path) -> None:
     page.get_by_label("Question or words").fill(_QUESTION)
     page.get_by_role("button", name="Search", exact=True).click()
     page.get_by_role("list", name="Hits").wait_for()
-    camera.take("collection")
     camera.take("collection-phone", phone=True)
     page.get_by_role("switch", name="All modes side by side").click()
     page.get_by_role("button", name="Search", exact=True).click()
     page.get_by_role("region", name="dense").wait_for()
     camera.take("collection-modes")
-    camera.open("collections")
-    camera.take("collections")
 
 
 def train(camera: Camera, folder: Path) -> None:
@@ -160,7 +157,6 @@ def train(camera: Camera, folder: Path) -> None:
     page.get_by_role("button", name="Start training").click()
     page.get_by_role("heading", name="The new model").wait_for(timeout=_LONG)
     camera.take("training")
-    camera.take("training-dark", dark=True)
     page.get_by_role("button", name="Deploy").click()
     page.get_by_label("State of e5-docs").get_by_text("Live").wait_for(timeout=_LONG)
 
@@ -175,7 +171,6 @@ def evaluate(camera: Camera, folder: Path) -> None:
         page.get_by_role("link", name=model, exact=True).wait_for(timeout=_LONG)
         page.get_by_role("checkbox", name=f"Compare {model}").click()
     page.get_by_text("running").wait_for(state="detached")
-    camera.take("evaluation")
     page.get_by_role("button", name="Compare", exact=True).click()
     page.get_by_text("paired bootstrap").wait_for()
     camera.take("comparison")
@@ -192,11 +187,9 @@ def look_around(camera: Camera, url: str) -> None:
     for start in range(0, 240, 8):
         body = {"model": "e5", "input": [f"{start} {text}" for text in texts[start % 64 : start % 64 + 8]]}
         httpx.post(f"{url}/openai/v1/embeddings", json=body, timeout=120).raise_for_status()
-    camera.take("deployment")
     camera.take("deployment-dark", dark=True)
     camera.open("deployments")
     camera.take("deployments")
-    camera.take("deployments-phone", phone=True)
     page = camera.open("playground")
     page.get_by_role("button", name="Compare").click()
     page.get_by_role("table", name="Cosine of each text with each").wait_for()

@@ -17,8 +17,8 @@ def chart(title: str) -> ui.echart:
     axis: dict[str, Any] = {"type": "value", "axisLabel": {"color": _GREY}, "nameTextStyle": {"color": _GREY}}
     axis["splitLine"] = {"lineStyle": {"color": _GREY, "opacity": 0.2}}
     options = {
-        "title": {"text": title, "left": 0, "textStyle": {"fontSize": 14, "color": _GREY}},
-        "legend": {"top": 26, "left": 0, "textStyle": {"color": _GREY}},
+        "title": {"text": title, "left": 0, "top": 0, "padding": 0, "textStyle": {"fontSize": 14, "color": _GREY}},
+        "legend": {"top": 24, "left": 0, "padding": 0, "textStyle": {"color": _GREY}},
         "grid": {"left": 56, "right": 16, "top": 60, "bottom": 40},
         "tooltip": {"trigger": "axis"},
         "animation": False,
