@@ -1,5 +1,6 @@
 """Deployments and endpoints: what their pages know, and what a user does with them in a browser."""
 
+import math
 import re
 import shutil
 import subprocess
@@ -59,6 +60,9 @@ def test_a_folder_is_kept_from_the_root_on(tmp_path, monkeypatch):
         ({"adaptive": True, "least": 3, "most": 2}, "from 3 to 2"),
         ({"adaptive": True, "idle": None}, "idle"),
         ({"threads": 0}, "threads"),
+        ({"threads": math.inf}, "threads"),
+        ({"wait": math.nan}, "wait"),
+        ({"model": FOLDER, "folder": "~nobody_of_this_name/x"}, "nobody_of_this_name"),
         ({"wait": 0}, "wait"),
     ],
 )

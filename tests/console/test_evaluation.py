@@ -25,6 +25,7 @@ def test_runs_are_found_and_other_files_are_not(tmp_path):
     runs.run(name="later").write(other / "later.json")
     (other / "package.json").write_text('{"name": "no run"}')
     (other / "broken.json").write_text('{"model": {"name"')
+    (other / "nested.json").write_text('{"model": ' + "[" * 100_000)
     found = evaluation_runs.find(own, [other])
     assert {(each.model, each.path.name, each.tasks) for each in found} == {
         ("tiny", "run.json", 1),

@@ -235,9 +235,14 @@ def test_copies_bundles_and_checks(run, store, bert, tmp_path):
         (lambda adding: adding.pull("nonsense"), "neither a family name"),
         (lambda adding: adding.pull(NAME, endpoint="file:///etc"), "no address of a mirror"),
         (lambda adding: adding.pull(NAME, revision="../x"), "no branch"),
-        (lambda adding: adding.copy(""), "no folder"),
+        (lambda adding: adding.copy(""), "name a folder"),
+        (lambda adding: adding.copy("~nobody_of_this_name/x"), "cannot be a path"),
+        (lambda adding: adding.copy("/" + 300 * "x"), "cannot be a path"),
+        (lambda adding: adding.copy(__file__), "no folder"),
         (lambda adding: adding.copy("/", "../x"), "cannot be a model's name"),
-        (lambda adding: adding.unpack("/nowhere"), "no file"),
+        (lambda adding: adding.copy("/", 300 * "x"), "200 bytes at most"),
+        (lambda adding: adding.unpack("/nowhere"), "is not on the server"),
+        (lambda adding: adding.unpack("/"), "no file"),
     ],
 )
 def test_what_cannot_be_is_refused_before_it_begins(run, order, said):

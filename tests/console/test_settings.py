@@ -1,6 +1,7 @@
 """The settings page: keys, addresses, the log."""
 
 import logging
+import math
 import os
 import re
 import subprocess
@@ -34,6 +35,8 @@ def access(tmp_path):
         (("x", [Scope.MANAGE], 0, None), "0 a minute"),
         (("x", [Scope.MANAGE], None, 2.5), "2.5 a minute"),
         (("x", [Scope.MANAGE], 1e13, None), "no rate"),
+        (("x", [Scope.MANAGE], math.nan, None), "no rate"),
+        (("x", [Scope.MANAGE], None, math.inf), "no rate"),
     ],
 )
 def test_a_form_says_what_to_change(access, form, said):

@@ -38,8 +38,9 @@ def served(start, bert):
 
 
 def test_plans_are_made_of_what_a_form_gives():
-    values = {"model": "bundled", "batch_size": 8.0, "max_steps": None, "learning_rate": 1e-5, "seed": ""}
-    assert plan_of(values) == Plan(batch_size=8, learning_rate=1e-5)
+    values = {"model": "bundled", "batch_size": 8.0, "max_steps": None, "learning_rate": 1e-5, "seed": 3.0}
+    assert plan_of(values) == Plan(batch_size=8, learning_rate=1e-5, seed=3)
+    assert plan_of({"seed": "", "epochs": None}) == Plan()
     with pytest.raises(InputError, match="batch_size"):
         plan_of({"batch_size": 1.0})
     with pytest.raises(InputError, match="max_steps"):

@@ -41,6 +41,12 @@ def test_resolve_a_path_or_a_name(stored, model):
     assert stored.resolve("one") == stored.resolve("intfloat/one") == stored.models / "one"
 
 
+@pytest.mark.parametrize("name", ["~nobody_of_this_name/x", 300 * "x", "a\0b"])
+def test_what_cannot_be_a_path_is_no_model(stored, name):
+    with pytest.raises(ModelNotFoundError, match="no stored model"):
+        stored.resolve(name)
+
+
 def test_resolve_an_unknown_name_lists_the_stored(store, stored):
     with pytest.raises(ModelNotFoundError, match=r"no stored model is called 'three'\. Stored: one, two"):
         stored.resolve("three")

@@ -5,7 +5,9 @@ import os
 import socket
 import subprocess
 import sys
+import time
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -122,15 +124,37 @@ def test_code_that_runs_at_loading_does_not_run(tmp_path):
     assert not (tmp_path / "ran").exists()
 
 
+CONFINED = """
+import sys, threading
+from efive.models.confinement import confine
+for _ in range(int(sys.argv[1])):
+    threading.Thread(target=threading.Event().wait, daemon=True).start()
+print(confine(1 << 30, 60, 1 << 20, []))
+"""
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="Landlock is Linux's")
-def test_no_thread_of_the_process_is_left_out(bert, tmp_path):
-    alone = subprocess.run(
-        [sys.executable, "-c", "from efive.models.confinement import confine; print(confine(1 << 30, 60, 1, []))"],
-        check=True, capture_output=True, text=True,
-        env={"PYTHONPATH": str(Path(torchscript.__file__).parents[2]), "OPENBLAS_NUM_THREADS": "1"},
-    )  # fmt: skip
-    if "landlock" not in alone.stdout:
+def test_landlock_is_said_only_where_it_holds_for_all_threads(bert, tmp_path):
+    def confined(threads):
+        environment = {"PYTHONPATH": str(Path(torchscript.__file__).parents[2]), "OPENBLAS_NUM_THREADS": "1"}
+        command = [sys.executable, "-c", CONFINED, str(threads)]
+        return subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout
+
+    if "landlock" not in confined(0):
         pytest.skip("this kernel has no Landlock")
+    assert "landlock" not in confined(1)
     traced.trace(bert, tmp_path / torchscript.SCRIPT)
     torchscript.take(tmp_path, [[2, 5, 3]])
     assert "landlock" in json.loads((tmp_path / "confined.json").read_text())
+
+
+def test_a_server_that_ends_does_not_wait_for_it(bert, tmp_path):
+    traced.trace(bert, tmp_path / torchscript.SCRIPT)
+    with ThreadPoolExecutor(1) as threads:
+        taking = threads.submit(torchscript.take, tmp_path, [[2, 5, 3]])
+        while not torchscript._running:
+            time.sleep(0.001)
+        torchscript.end()
+        with pytest.raises(ModelError, match="SIGKILL"):
+            taking.result()
+    assert not torchscript._running

@@ -1,5 +1,6 @@
 """What the dialogs about deployments ask for, and the settings that it makes. No pixels."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,7 +56,10 @@ class Form:
             raise InputError("the deployment needs a name: what clients call the model")
         model = self.chosen
         if self.model == FOLDER:
-            model = str(Path(model).expanduser().absolute())  # the server may be started again from elsewhere
+            try:
+                model = str(Path(model).expanduser().absolute())  # the server may be started again from elsewhere
+            except RuntimeError:
+                raise InputError(f"{model} is in the folder of a user whom this machine does not have") from None
         one = Settings(
             name=self.name.strip(),
             model=model,
@@ -115,7 +119,7 @@ def _needed(value: float | None, name: str) -> int:
 def _whole(value: float | None, name: str) -> int | None:
     if value is None:
         return None
-    if value != int(value):
+    if not float(value).is_integer():
         raise InputError(f"{name}: {value} is no whole number")
     return int(value)
 
@@ -123,6 +127,8 @@ def _whole(value: float | None, name: str) -> int | None:
 def _seconds(value: float | None, name: str) -> float:
     if value is None:
         raise InputError(f"{name}: a number of seconds is missing")
+    if not math.isfinite(value):
+        raise InputError(f"{name}: {value} is no number of seconds")
     return float(value)
 
 

@@ -85,7 +85,7 @@ def wanted(
 def _rate(given: float | None) -> int | None:
     if given is None:
         return None
-    if given != int(given) or not 1 <= given <= 10**12:
+    if not float(given).is_integer() or not 1 <= given <= 10**12:
         raise InputError(f"{given:g} a minute is no rate: give a whole number from 1, or nothing for no limit.")
     return int(given)
 

@@ -8,12 +8,12 @@ import time
 from collections import deque
 from dataclasses import dataclass, field
 from enum import StrEnum
-from pathlib import Path
 
 import msgspec
 
 from efive.console import units
 from efive.console.models_child import Order, Said
+from efive.console.paths import check_path
 from efive.errors import EfiveError, InputError
 from efive.models.store import ModelStore, check_name
 from efive.server.service import Service
@@ -116,11 +116,11 @@ class Adding:
         Raises:
             InputError: if there is no such folder, or the name cannot be one.
         """
-        source = Path(folder.strip()).expanduser()
-        if not folder.strip() or not source.is_dir():
-            raise InputError(f"there is no folder {folder.strip() or '(nothing given)'} on the server")
-        name = check_name(name.strip() or source.resolve().name)
-        return self._begin(f"Copying {name}", "copy", name=name, path=str(source.resolve()))
+        source = check_path(folder)
+        if not source.is_dir():
+            raise InputError(f"{source} is no folder; name the one that it is in")
+        name = check_name(name.strip() or source.name)
+        return self._begin(f"Copying {name}", "copy", name=name, path=str(source))
 
     def unpack(self, bundle: str, name: str = "", *, keep: bool = True) -> Job:
         """Put the model of a bundle file on the server into the store.
@@ -133,11 +133,11 @@ class Adding:
         Raises:
             InputError: if there is no such file, or the name cannot be one.
         """
-        source = Path(bundle.strip()).expanduser()
-        if not bundle.strip() or not source.is_file():
-            raise InputError(f"there is no file {bundle.strip() or '(nothing given)'} on the server")
+        source = check_path(bundle)
+        if not source.is_file():
+            raise InputError(f"{source} is no file; name the bundle itself")
         name = check_name(name.strip()) if name.strip() else ""
-        job = self._begin(f"Unpacking {name or source.name}", "unpack", name=name, path=str(source.resolve()))
+        job = self._begin(f"Unpacking {name or source.name}", "unpack", name=name, path=str(source))
         if not keep and job._work is not None:
             job._work.add_done_callback(lambda _: source.unlink(missing_ok=True))
         return job

@@ -107,7 +107,8 @@ def plan_of(values: Mapping[str, Any]) -> Plan:
         raise InputError(str(error).replace(" - at `$.", ": ").removesuffix("`")) from None
 
 
-_WHOLE = {"train_n_passages", "max_steps", "batch_size", "query_tokens", "passage_tokens", "held_out", "save_every"}
+_WHOLE = {"train_n_passages", "max_steps", "batch_size", "query_tokens", "passage_tokens", "held_out", "save_every",
+          "seed"}  # fmt: skip
 
 
 def start(

@@ -117,7 +117,7 @@ class Run:
                 raise InputError(f"{path} has format {values['format']!r}; this efive reads {FORMAT}")
             failed = [Failure(**each) for each in values.get("failed", [])]
             return cls(**values | {"tasks": [_task(task) for task in values["tasks"]], "failed": failed})
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             if isinstance(error, InputError):
                 raise
             raise InputError(f"{path} is no run of `efive evaluate --json`: {error}") from None

@@ -1,5 +1,6 @@
 """Models on this machine: a folder of folders. Only `pull` uses the network."""
 
+import contextlib
 import hashlib
 import json
 import os
@@ -21,6 +22,8 @@ _BUNDLED_FOLDER = Path(__file__).parent / "bundled"
 # What an encoder needs; a hub repository also holds other formats of the same weights.
 _WANTED = ("*.json", "*.txt", "*.model", "*.safetensors", "*/config.json", "README.md")
 _UNWANTED = ("onnx/*", "openvino/*", "lora/*")
+_LONGEST_NAME = 200
+"""Bytes: file systems take 255, and some of our files add to it."""
 Progress = Callable[[int], None]
 """Called with the number of bytes just done."""
 
@@ -59,12 +62,13 @@ class ModelStore:
             if not (_BUNDLED_FOLDER / "config.json").is_file():
                 raise ModelNotFoundError("this build of efive has no bundled model; name a model or a folder")
             return _BUNDLED_FOLDER
-        path = Path(model).expanduser()
-        if path.is_dir():
-            return path
         name = str(model).removeprefix("intfloat/")
-        if "/" not in name and (self.models / name).is_dir():
-            return self.models / name
+        with contextlib.suppress(OSError, RuntimeError):  # too long, or in the folder of a user that is not there
+            path = Path(model).expanduser()
+            if path.is_dir():
+                return path
+            if "/" not in name and (self.models / name).is_dir():
+                return self.models / name
         raise ModelNotFoundError(self._advice(str(model), name))
 
     def _advice(self, given: str, name: str) -> str:
@@ -239,6 +243,10 @@ def check_name(name: str) -> str:
     """
     if not name or name.startswith(".") or "/" in name or "\\" in name or name == BUNDLED:
         raise InputError(f"{name!r} cannot be a model's name: no slashes, no leading dot, not {BUNDLED!r}")
+    if not name.isprintable() or len(name.encode()) > _LONGEST_NAME:
+        raise InputError(
+            f"{name[:40]!r} cannot be a model's name: {_LONGEST_NAME} bytes at most, all of them printable"
+        )
     return name
 
 

@@ -20,6 +20,7 @@ from efive.models.tensors import Floats
 
 log = logging.getLogger("efive.models")
 _SECONDS = 1800
+_running: set["subprocess.Popen[bytes]"] = set()
 SCRIPT = "definition.pt"
 """What the script is called in the folder of the work."""
 
@@ -61,6 +62,12 @@ def take(folder: Path, rows: Sequence[Sequence[int]]) -> Taken:
     return Taken(Architecture(**shape), folder / "model.safetensors", vectors)
 
 
+def end() -> None:
+    """End what is being read in other threads: whoever waits for it gets a ModelError. For a server that ends."""
+    for process in tuple(_running):
+        process.kill()
+
+
 def _run(folder: Path) -> None:
     """Run the worker: nothing of this process's environment, files and folders comes with it."""
     clean = {
@@ -77,6 +84,7 @@ def _run(folder: Path) -> None:
             command, cwd=folder, env=clean, stdin=subprocess.DEVNULL, stdout=output, stderr=output, close_fds=True,
             start_new_session=True,
         )  # fmt: skip
+        _running.add(process)
         try:
             status = process.wait(_SECONDS)
         except subprocess.TimeoutExpired:
@@ -84,6 +92,7 @@ def _run(folder: Path) -> None:
         finally:
             process.kill()
             process.wait()
+            _running.discard(process)
     if (folder / "error.txt").is_file():
         raise ModelError((folder / "error.txt").read_text(encoding="utf-8", errors="replace"))
     if status:

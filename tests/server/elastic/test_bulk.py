@@ -229,3 +229,31 @@ def test_a_text_that_begins_with_a_prefix_gets_its_own_as_well(es, server):
     wanted = httpx.post(f"{server.url}/openai/v1/embeddings", json=body).json()["data"][0]["embedding"]
     assert entry.passages[0].text == "query: what is this"
     assert np.dot(entry.vectors[0], wanted) > 0.999
+
+
+def test_a_number_of_before_may_be_text(client):
+    client.index(index="numbered", id="1", document={"n": 1})
+    for given, status in (("0", 200), ("0", 409), (1.5, 400), ("x", 400), (-1, 400)):
+        line = {"index": {"_index": "numbered", "_id": "1", "if_seq_no": given, "if_primary_term": 1}}
+        assert client.bulk(operations=[line, {"n": 2}])["items"][0]["index"]["status"] == status
+    update = {"update": {"_index": "numbered", "_id": "2"}}
+    assert not client.bulk(operations=[update, {"doc": {"n": 1}, "doc_as_upsert": "true"}])["errors"]
+
+
+@pytest.mark.parametrize("options", [{"_index": ["a"]}, {"_id": {"a": 1}}, {"pipeline": []}])
+def test_options_of_other_types_are_refused(client, options):
+    with pytest.raises(BadRequestError, match="cannot be START_"):
+        client.bulk(index="typed", operations=[{"index": options}, {}])
+    assert not client.indices.exists(index="typed")
+
+
+def test_an_index_of_too_long_a_name_fails_alone(client):
+    lines = [{"index": {"_index": name, "_id": "1"}} for name in ("a" * 300, "short")]
+    done = client.bulk(operations=[part for line in lines for part in (line, {"n": 1})])
+    assert [item["index"]["status"] for item in done["items"]] == [400, 201]
+
+
+def test_the_clients_copy_between_indices(client):
+    helpers.bulk(client, ({"_index": "from-here", "_id": str(n), "n": n} for n in range(30)))
+    assert helpers.reindex(client, "from-here", "to-here", chunk_size=7) == (30, 0)
+    assert client.count(index="to-here")["count"] == 30

@@ -143,3 +143,33 @@ def test_a_body_that_is_no_object_is_refused(server):
     answer = httpx.post(f"{server.url}/es/bodies/_doc", json=[1])
     assert answer.status_code == 400
     assert answer.json()["error"]["type"] == "parsing_exception"
+
+
+@pytest.mark.parametrize("body", ['{"ids": 5}', '{"docs": {"a": 1}}', '{"ids": [{}]}', '{"ids": ["1"], "fields": []}'])
+def test_what_cannot_be_got_is_refused(client, server, body):
+    client.index(index="odd", id="1", document={})
+    found = httpx.post(f"{server.url}/es/odd/_mget", content=body)
+    assert found.json()["error"]["type"] == "parsing_exception"
+
+
+def test_a_document_that_no_answer_could_hold_is_refused(client, server):
+    client.index(index="held", id="1", document={"n": 1})
+    for body in ("[" * 300 + "]" * 300, "9" * 400):
+        refused = httpx.put(f"{server.url}/es/held/_doc/2", content=f'{{"deep": {body}}}')
+        assert (refused.status_code, refused.json()["error"]["type"]) == (400, "document_parsing_exception")
+    client.index(index="held", id="3", document={"deep": nested(200)})
+    assert client.get(index="held", id="3", source_includes="deep")["_source"] == {"deep": nested(200)}
+    assert client.search(index="held", source="deep*", filter_path="hits.**.**.**.deep")["hits"]["hits"]
+
+
+def nested(depth):
+    """Return a list in a list and so on."""
+    return [nested(depth - 1)] if depth else []
+
+
+def test_a_write_for_an_alias_makes_no_index(client):
+    with pytest.raises(NotFoundError, match="is not an alias"):
+        client.index(index="no-alias", document={}, require_alias=True)
+    line = {"index": {"_index": "no-alias", "require_alias": True}}
+    assert client.bulk(operations=[line, {}])["items"][0]["index"]["status"] == 404
+    assert not client.indices.exists(index="no-alias")

@@ -4,6 +4,8 @@ import httpx
 import pytest
 from elasticsearch import BadRequestError, NotFoundError
 
+from efive.server.elastic.indices.database import Database
+
 MAPPINGS = {"properties": {"title": {"type": "text"}, "n": {"type": "integer"}}}
 
 
@@ -149,3 +151,52 @@ def test_a_mapping_that_contradicts_itself_makes_no_index(client):
         with pytest.raises(BadRequestError):
             client.indices.create(index="contradiction", mappings={"properties": properties})
         assert not client.indices.exists(index="contradiction")
+
+
+@pytest.mark.parametrize("expression", ["kept,", ",", "**", "*,-x", "kept,_all"])
+def test_no_expression_removes_all_indices(client, server, expression):
+    client.index(index="kept", document={})
+    refused = httpx.delete(f"{server.url}/es/{expression}")
+    assert refused.json()["error"]["reason"] == "Wildcard expressions or all indices are not allowed"
+    assert client.indices.exists(index="kept")
+    assert httpx.get(f"{server.url}/es/kept,/_count").status_code == 404
+
+
+def test_a_name_that_no_file_can_have_is_none(client):
+    for name in ("a" * 300, "é" * 150):
+        with pytest.raises(NotFoundError):
+            client.get(index=name, id="1")
+
+
+def test_settings_are_objects_and_pipelines_are_names(client, server):
+    client.indices.create(index="shapes")
+    for body in ({"settings": 5}, {"settings": None}, {"index": {"default_pipeline": ["a"]}}):
+        assert httpx.put(f"{server.url}/es/shapes/_settings", json=body).status_code == 400
+    assert client.index(index="shapes", document={})["result"] == "created"
+
+
+def test_bm25_may_be_named(client):
+    text = {"properties": {"t": {"type": "text", "similarity": "mine"}}}
+    for parameters in ({}, {"k1": None, "b": None}, {"k1": 1.2, "b": "0.75"}):
+        client.indices.create(
+            index="ranked", mappings=text, settings={"similarity.mine": {"type": "BM25", **parameters}}
+        )
+        client.indices.delete(index="ranked")
+    for wrong in ({"type": "BM25", "k1": 2.0}, {"type": "DFR"}, {"type": "BM25", "c": 1}):
+        with pytest.raises(BadRequestError, match=r"\[index.similarity.mine.* other than BM25"):
+            client.indices.create(index="ranked", mappings=text, settings={"similarity": {"mine": wrong}})
+    with pytest.raises(BadRequestError, match=r"Unknown Similarity type \[mine\] for field \[t\]"):
+        client.indices.create(index="ranked", mappings=text)
+
+
+def test_an_index_that_a_crash_left_half_made_is_none(client, server):
+    """Its file is there, and does not say yet what the index is."""
+    for name in ("half-made", "half-gone"):
+        folder = server.home / "elastic" / "indices" / name
+        folder.mkdir(parents=True)
+        Database(folder / "index.sqlite").close()
+        assert not client.indices.exists(index=name)
+    assert client.search(index="half-*")["hits"]["hits"] == []
+    client.indices.create(index="half-made", mappings={"properties": {"n": {"type": "byte"}}})
+    assert client.index(index="half-made", id="1", document={"n": 1})["_seq_no"] == 0
+    assert client.index(index="half-gone", id="1", document={"n": 1})["_seq_no"] == 0

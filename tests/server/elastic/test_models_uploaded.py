@@ -19,7 +19,7 @@ import traced
 from elastic_uploading import MODELS, parts, reason, upload
 
 from efive import Encoder
-from efive.errors import DeploymentError, TruncationWarning
+from efive.errors import DeploymentError, ModelError, TruncationWarning
 from efive.models import torchscript
 from efive.models.architecture import Architecture, Kind
 from efive.server.elastic.models import adopting
@@ -244,8 +244,28 @@ def test_a_disk_that_takes_no_more_is_said(server, http, bert):
     http.delete(path).raise_for_status()
 
 
-def test_a_comparison_that_would_not_fit_is_not_begun(tmp_path):
+def test_what_would_not_fit_is_not_begun(tmp_path):
+    with pytest.raises(ModelError, match="MiB are free"):
+        adopting._check_memory(1 << 50)
     shape = Architecture(Kind.BERT, 1000, 1 << 16, 1 << 10, 1 << 18, 1 << 20, 512, 1e-12)
     taken = torchscript.Taken(shape, tmp_path / "model.safetensors", np.zeros((1, 1 << 16), np.float32))
     with pytest.raises(DeploymentError, match="the comparison of its vectors"):
         adopting._compare(tmp_path, ["a text"], taken)
+
+
+def test_a_start_that_nobody_waits_for_goes_on_when_the_model_is_here(http, scripts, bert):
+    for name, stopped in (("waited", False), ("given-up", True)):
+        path = upload(http, name, traced.configuration(bert), scripts["bert"], traced.vocabulary(bert))
+        start = f"{path}/deployment/_start"
+        assert "Timed out after [0.05s]" in reason(http.post(start, params={"timeout": "50ms"}), 408)
+        assert "has already been started" in reason(http.post(start, params={"timeout": "50ms"}), 409)
+        if stopped:
+            http.post(f"{path}/deployment/_stop").raise_for_status()
+            http.post(f"{start}?timeout=60s&deployment_id=another").raise_for_status()  # which waits for the model
+        deadline = time.monotonic() + 60
+        while (answer := http.post(f"{path}/_infer", json={"docs": [{"text_field": "x"}]})).status_code != 200:
+            assert time.monotonic() < deadline, answer.text
+            time.sleep(0.05)
+        shown = http.get(f"{path}/_stats").raise_for_status().json()["trained_model_stats"]
+        assert [each["deployment_stats"]["deployment_id"] for each in shown] == ["another" if stopped else name]
+        http.delete(path, params={"force": "true"}).raise_for_status()

@@ -453,3 +453,50 @@ def test_the_clients_vector_store(planets, kind):
     # What its max_marginal_relevance_search asks for: the vectors too.
     (first, *_) = store.search(query="rings of ice", k=3, fields=["vector_field"])
     assert first["_source"]["vector_field"] == pytest.approx(vectors[list(PLANETS).index("saturn")], abs=1e-6)
+
+
+def test_the_clients_vector_store_of_words(planets):
+    from elasticsearch.helpers.vectorstore import BM25Strategy, VectorStore
+
+    store = VectorStore(planets, index="store-words", retrieval_strategy=BM25Strategy())
+    store.add_texts([text for text, *_ in PLANETS.values()], ids=list(PLANETS))
+    assert store.search(query="rings of ice", k=1)[0]["_id"] == "saturn"
+    with pytest.raises(BadRequestError, match=r"other than BM25 with k1 1\.2 and b 0\.75"):
+        VectorStore(planets, index="store-others", retrieval_strategy=BM25Strategy(k1=2.0)).add_texts(["a"])
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"size": %s}', '{"query": {"term": {"n": %s}}}', '{"query": {"range": {"n": {"gt": %s}}}}',
+        '{"query": {"match_all": {"boost": %s}}}', '{"query": {"match_all": {"boost": 1e300}}, "min_score": 1}',
+        '{"knn": {"field": "v", "query_vector": [%s], "k": 1, "num_candidates": 1}}',
+        '{"retriever": {"rrf": {"retrievers": [{"standard": {}}, {"standard": {}}], "rank_constant": 1e30}}}',
+    ],
+)  # fmt: skip
+def test_numbers_that_no_float_has_are_refused(client, server, body):
+    client.index(index="large", id="1", document={"n": 1})
+    found = httpx.post(f"{server.url}/es/large/_search", content=body.replace("%s", "9" * 400))
+    assert found.status_code == 400
+
+
+def test_durations_may_be_as_long_as_they_like(client, server):
+    client.index(index="large", id="1", document={"n": 1})
+    assert httpx.get(f"{server.url}/es/large/_search?scroll={'9' * 400}s").status_code == 400
+
+
+def test_a_field_of_two_types_cannot_be_sorted_by(client):
+    client.index(index="typed-a", document={"s": 1})
+    client.indices.create(index="typed-b", mappings={"properties": {"s": {"type": "keyword"}}})
+    client.index(index="typed-b", document={"s": "one"})
+    with pytest.raises(BadRequestError, match="different types"):
+        client.search(index="typed-a,typed-b", sort=["s"])
+
+
+def test_names_of_indices_are_texts(client, server):
+    for path, body in (
+        ("_reindex", '{"source": {"index": [0]}, "dest": {"index": "x"}}'),
+        ("_msearch", '{"index":[0]}\n{}\n'),
+    ):
+        answer = httpx.post(f"{server.url}/es/{path}", content=body, headers={"content-type": "application/json"})
+        assert "must be the name of an index" in answer.text

@@ -47,7 +47,8 @@ class _Form:
         self._show_busy(busy=False)
 
     def _data(self) -> None:
-        self._from = ui.radio({"upload": "Files from here", "server": "On the server"}, value="upload").props("inline")
+        places = {"upload": "Files from here", "server": "On the server"}
+        self._from = ui.radio(places, value="upload", on_change=self._forget).props("inline")
         with ui.column().classes("w-full").bind_visibility_from(self._from, "value", value="upload"):
             self._picker = Picker("Choose files", self._forget, ".jsonl,.ndjson,.gz,.xz,.parquet,.pq")
             ui.label(
@@ -73,6 +74,7 @@ class _Form:
             }
 
     def _forget(self) -> None:
+        self._cancel()
         self._checked = None
         self._report.clear()
 

@@ -1,6 +1,32 @@
 """Errors in Elasticsearch's words, which its clients tell apart by status and type."""
 
-from efive.errors import EfiveError
+from efive.errors import (
+    CollectionNotFoundError,
+    DeadlineError,
+    EfiveError,
+    ForbiddenError,
+    InputError,
+    ModelNotFoundError,
+    NotReadyError,
+    OverloadedError,
+    RateLimitError,
+    SpaceMismatchError,
+    UnauthenticatedError,
+)
+
+KNOWN: list[tuple[type[EfiveError], int, str]] = [
+    (ModelNotFoundError, 404, "resource_not_found_exception"),
+    (CollectionNotFoundError, 404, "index_not_found_exception"),
+    (UnauthenticatedError, 401, "security_exception"),
+    (ForbiddenError, 403, "security_exception"),
+    (RateLimitError, 429, "es_rejected_execution_exception"),
+    (OverloadedError, 429, "es_rejected_execution_exception"),
+    (DeadlineError, 408, "status_exception"),
+    (NotReadyError, 409, "status_exception"),
+    (SpaceMismatchError, 400, "illegal_argument_exception"),
+    (InputError, 400, "illegal_argument_exception"),
+]
+"""What efive's own errors are called here: status and type, the first that fits."""
 
 
 class ElasticError(EfiveError):
@@ -69,3 +95,17 @@ def no_index(name: str) -> ElasticError:
 def version_conflict(reason: str) -> ElasticError:
     """Return the error of a write that another one came before."""
     return ElasticError(409, "version_conflict_engine_exception", reason)
+
+
+def as_elastic(error: EfiveError, *, unknown: int = 500) -> ElasticError:
+    """Return an error of efive's as a part of an answer shows it: an item, a document, a task.
+
+    Args:
+        error: any.
+        unknown: the status of one that has no name of its own here.
+    """
+    if isinstance(error, ElasticError):
+        return error
+    found = next(((status, type_) for kind, status, type_ in KNOWN if isinstance(error, kind)), None)
+    status, type_ = found or (unknown, "status_exception" if unknown == 503 else "exception")
+    return ElasticError(status, type_, str(error))

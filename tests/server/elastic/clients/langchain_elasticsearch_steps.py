@@ -5,6 +5,7 @@ from importlib.metadata import version
 
 from elasticsearch import Elasticsearch
 from langchain_elasticsearch import (
+    BM25Strategy,
     DenseVectorStrategy,
     ElasticsearchEmbeddings,
     ElasticsearchRetriever,
@@ -35,6 +36,10 @@ def main():
             assert store.similarity_search_with_score("Hafen geschlossen", k=1)[0][1] > 0.5
         assert store.delete(ids)
         client.indices.delete(index="pages")
+    store = ElasticsearchStore("pages", client=client, strategy=BM25Strategy())
+    store.add_texts(TEXTS)
+    assert store.similarity_search("Hafen geschlossen", k=1)[0].page_content == TEXTS[1]
+    client.indices.delete(index="pages")
     semantic()
     client.inference.delete(inference_id="mine")
     print(f"langchain-elasticsearch {version('langchain-elasticsearch')}: done")

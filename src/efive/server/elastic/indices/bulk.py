@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from efive.errors import EfiveError
 from efive.server.access import ANYBODY, Caller
 from efive.server.elastic.indices.operations import Operation, Outcome, failed
-from efive.server.elastic.indices.semantic import as_elastic
+from efive.server.elastic.indices.semantic import refusal
 from efive.server.elastic.pipelines.document import Document
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ async def _to_index(cluster: "Cluster", name: str, operations: Sequence[Operatio
         index = await (cluster.indices.get(name) if only_deletes else cluster.indices.ensure(name))
         return await index.apply(operations, caller)
     except EfiveError as error:
-        return [failed(each.id, as_elastic(error)) for each in operations]
+        return [failed(each.id, refusal(error)) for each in operations]
 
 
 def single(done: Done) -> Outcome:

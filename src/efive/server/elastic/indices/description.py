@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
+from efive.errors import StoreError
 from efive.server.elastic.indices import mapping_json
 from efive.server.elastic.indices.database import keep_setting, setting
 from efive.server.elastic.indices.mapping import FieldType, Mapping
@@ -52,6 +53,22 @@ def described(connection: sqlite3.Connection) -> Description:
     mapping = mapping_json.parse(setting(connection, "mapping") or {})
     others = {name: setting(connection, name) for name in ("settings", "collections", "adopted", "uuid", "created")}
     return Description(mapping, **others)
+
+
+def is_described(path: Path) -> bool:
+    """Say whether a file is an index's; a crash may have left one that does not say yet what it is.
+
+    Raises:
+        StoreError: if that cannot be read.
+    """
+    if not path.exists():
+        return False
+    try:
+        with contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True)) as connection:
+            tables = connection.execute("SELECT count(*) FROM sqlite_master WHERE name = 'setting'").fetchone()
+            return tables != (0,) and setting(connection, "uuid") is not None
+    except sqlite3.Error as error:
+        raise StoreError(f"{path} cannot be read: {error}") from error
 
 
 def settings_in(path: Path) -> dict[str, Any]:

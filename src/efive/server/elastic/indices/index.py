@@ -23,7 +23,7 @@ from efive.server.elastic.indices.mapping_merging import merged
 from efive.server.elastic.indices.operations import Operation, Outcome
 from efive.server.elastic.indices.planning import Plan, Stored, lookup, plan
 from efive.server.elastic.indices.reading import Reading
-from efive.server.elastic.indices.semantic import Errors, Semantic, Share, as_elastic, model_settings, shares
+from efive.server.elastic.indices.semantic import Errors, Semantic, Share, model_settings, refusal, shares
 
 if TYPE_CHECKING:
     from efive.deployments.deployment import Deployment
@@ -186,7 +186,7 @@ class Index:
                 try:
                     found[share.field.path] = await self._semantic.deployment(share)
                 except EfiveError as error:
-                    errors |= dict.fromkeys(share.add, as_elastic(error))
+                    errors |= dict.fromkeys(share.add, refusal(error))
         _refuse(made, work, errors)
         return found
 

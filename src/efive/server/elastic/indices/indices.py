@@ -12,7 +12,7 @@ from efive.server.elastic.errors import ElasticError, no_index
 from efive.server.elastic.indices import adoption, mapping_json
 from efive.server.elastic.indices import names as index_names
 from efive.server.elastic.indices import settings as index_settings
-from efive.server.elastic.indices.description import Description, settings_in
+from efive.server.elastic.indices.description import Description, is_described, settings_in
 from efive.server.elastic.indices.index import Index
 from efive.server.elastic.indices.mapping import Field, FieldType, Mapping
 from efive.server.elastic.indices.mapping_merging import merged
@@ -66,7 +66,7 @@ class Indices:
             if (folder / _DELETED).exists():
                 await self._remove(name)
             fresh = None
-            if not (folder / _FILE).exists():
+            if not await asyncio.to_thread(is_described, folder / _FILE):
                 fresh = self._adopted(name) or new
                 if fresh is None:
                     raise no_index(name)

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from efive.deployments.deployment import Deployment
-from efive.errors import EfiveError, InputError, OverloadedError, RateLimitError, SpaceMismatchError
+from efive.errors import EfiveError, InputError
 from efive.inputs import Role
 from efive.search.collection import Collection
 from efive.search.documents import Document, Section
 from efive.search.folder import Folder, settings_of
 from efive.search.passages import Draft, check, digest, divided
 from efive.server.access import Caller
-from efive.server.elastic.errors import ElasticError, illegal
+from efive.server.elastic.errors import ElasticError, as_elastic, illegal
 from efive.server.elastic.indices.mapping import Field, FieldType, Mapping
 from efive.server.elastic.indices.planning import Change
 from efive.server.elastic.inference import chunking
@@ -166,14 +166,14 @@ class Semantic:
                 try:
                     check(document)
                 except InputError as error:
-                    errors[document.id] = as_elastic(error)
+                    errors[document.id] = refusal(error)
             try:
                 sound = [each for id_, each in documents.items() if id_ not in errors]
                 collection.add(sound, divide=divide, encoder=deployment.encoder)
             except EfiveError as error:  # what was stored before it is
                 there = collection.digests(list(documents)) if Folder(collection.path).exists else {}
                 lost = [id_ for id_ in documents if there.get(id_) != share.digests[id_]]
-                errors.update(dict.fromkeys(lost, as_elastic(error)))
+                errors.update(dict.fromkeys(lost, refusal(error)))
 
         await self._collections.write(share.collection, work, deployment.name)
         return errors
@@ -212,7 +212,7 @@ def model_settings(deployment: Deployment) -> dict[str, Any]:
 
 
 def _unready(inference_id: str, error: EfiveError) -> ElasticError:
-    found = as_elastic(error)
+    found = as_elastic(error, unknown=503)
     named = "" if f"[{inference_id}]" in found.reason else f"inference endpoint [{inference_id}]: "
     if inference_id != DEFAULT_ID or found.status not in {400, 404}:
         return ElasticError(found.status, found.type, f"{named}{found.reason}")
@@ -224,16 +224,8 @@ def _unready(inference_id: str, error: EfiveError) -> ElasticError:
     return ElasticError(404, "resource_not_found_exception", reason)
 
 
-def as_elastic(error: EfiveError) -> ElasticError:
-    """Return an error of efive's as an item of a bulk request shows it."""
-    match error:
-        case ElasticError():
-            return error
-        case OverloadedError() | RateLimitError():
-            return ElasticError(429, "es_rejected_execution_exception", str(error))
-        case SpaceMismatchError():
-            return illegal(str(error))
-        case InputError():
-            return ElasticError(400, "document_parsing_exception", str(error))
-        case _:
-            return ElasticError(503, "status_exception", str(error))
+def refusal(error: EfiveError) -> ElasticError:
+    """Return why a document cannot be written: what is wrong about its text is a fault of the document."""
+    if isinstance(error, InputError):
+        return ElasticError(400, "document_parsing_exception", str(error))
+    return as_elastic(error, unknown=503)

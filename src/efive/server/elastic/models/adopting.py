@@ -29,6 +29,9 @@ from efive.vectors import normalize
 _AGREE = 0.9999
 """Cosine that our vectors must reach with the definition's on every probe."""
 
+_COPIES, _PROCESS = 4, 512 << 20
+"""What reading a TorchScript takes: so many times the file, and bytes of the process itself (448 MiB took 2.0 GiB)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
@@ -60,6 +63,7 @@ def adopt(store: ModelStore, wanted: Wanted, work: Path, vocabulary: Vocabulary)
         limit = _longest(wanted)
         tokenizer = TextTokenizer.load(staging / "tokenizer.json")
         rows = [tokenizer.cut(row, limit) for row in tokenizer.encode(texts)]
+        _check_memory((work / torchscript.SCRIPT).stat().st_size)
         taken = torchscript.take(work, [row.tolist() for row in rows])
         _write_model(staging, wanted, taken, limit)
         _compare(staging, texts, taken)
@@ -77,6 +81,13 @@ def adopt(store: ModelStore, wanted: Wanted, work: Path, vocabulary: Vocabulary)
 def source_of(model_id: str) -> str:
     """Return what the store's manifest says of where a model came from."""
     return f"elasticsearch:{model_id}"
+
+
+def _check_memory(size: int) -> None:
+    """Refuse a definition of `size` bytes that there is no memory to read: the server's own would be at stake."""
+    needed, free = _COPIES * size + _PROCESS, memory.available()
+    if needed > free:
+        raise ModelError(f"reading it needs about {needed >> 20} MiB of memory, and {free >> 20} MiB are free")
 
 
 def _longest(wanted: Wanted) -> int:

@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from efive.errors import EfiveError
+from efive.models import torchscript
 from efive.models.store import read_manifest
 from efive.server.elastic.errors import ElasticError, illegal, missing
 from efive.server.elastic.models import adopting, bundled, packages
@@ -157,9 +158,10 @@ class Bringer:
                 self.begin(model_id)
 
     async def close(self) -> None:
-        """Let go; what a thread is at goes on until it is done with this model."""
+        """Let go; what a thread is at goes on until it is done with this model, but no TorchScript is read any more."""
         tasks = list(self._tasks.values())
         for task in tasks:
             task.cancel()
+        torchscript.end()
         if tasks:
             await asyncio.wait(tasks)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ from efive.server.elastic.models.throughput import Throughput
 if TYPE_CHECKING:
     from efive.server.elastic.cluster import Cluster
 
+log = logging.getLogger("efive.server")
 _ASSIGNED = "elastic-assignment"
 _GONE = {Phase.STOPPED, Phase.FAILED}
 
@@ -40,6 +42,8 @@ class TrainedModels:
         self.catalog = self.definitions.catalog
         self.throughput = Throughput(self._deployments)
         self._assigned = service.state.all(_ASSIGNED, str)
+        self._later: dict[str, asyncio.Task[None]] = {}
+        """Deployments that start when their models, which are on their way, are here."""
 
     # -- models --------------------------------------------------------------------------------------------------
 
@@ -114,13 +118,10 @@ class TrainedModels:
         self._check_free(model_id, deployment_id)
         try:
             async with asyncio.timeout(None if options.timeout > 1e6 else options.timeout):
-                await self.definitions.bringer.complete(model_id)
-                self._check_free(model_id, deployment_id)
-                self._create(model_id, deployment_id, options)
-                if options.wait_for == "starting":
-                    return self._deployments.start_soon(deployment_id)
-                return await self._deployments.start(deployment_id)
+                deployment = await self._begin(model_id, deployment_id, options)
+                return deployment if options.wait_for == "starting" else await self._deployments.start(deployment_id)
         except TimeoutError:
+            self._begin_later(model_id, deployment_id, options)
             raise ElasticError(
                 408,
                 "status_exception",
@@ -132,13 +133,35 @@ class TrainedModels:
                 await self._end(deployment_id)
             raise
 
+    async def _begin(self, model_id: str, deployment_id: str, options: StartOptions) -> Deployment:
+        await self.definitions.bringer.complete(model_id)
+        self._check_free(model_id, deployment_id)
+        self._create(model_id, deployment_id, options)
+        return self._deployments.start_soon(deployment_id)
+
+    def _begin_later(self, model_id: str, deployment_id: str, options: StartOptions) -> None:
+        """Go on where nobody waits any more: taking a large model over lasts longer than clients wait."""
+        if self._phase(deployment_id) in {None, *_GONE} and deployment_id not in self._later:
+            task = self._later[deployment_id] = asyncio.ensure_future(
+                self._wait_and_begin(model_id, deployment_id, options)
+            )
+            task.add_done_callback(lambda _: self._later.pop(deployment_id, None))
+
+    async def _wait_and_begin(self, model_id: str, deployment_id: str, options: StartOptions) -> None:
+        try:
+            await self.definitions.bringer.complete(model_id)
+            self._later.pop(deployment_id, None)  # it has not been started already: this is the start
+            await self._begin(model_id, deployment_id, options)
+        except EfiveError as error:
+            log.error("deployment not started: %s", error, extra={"model": deployment_id})
+
     def _check_free(self, model_id: str, deployment_id: str) -> None:
         if deployment_id != model_id and self.catalog.has(deployment_id):
             raise illegal(
                 f"deployment id [{deployment_id}] is the same as an another model which is not the model being "
                 "deployed. Please choose a different deployment id"
             )
-        if self._phase(deployment_id) not in {None, *_GONE}:
+        if self._phase(deployment_id) not in {None, *_GONE} or deployment_id in self._later:
             raise conflict(f"Cannot start deployment [{deployment_id}] because it has already been started")
 
     def _phase(self, deployment_id: str) -> Phase | None:
@@ -194,7 +217,14 @@ class TrainedModels:
         self._state.remove(_ASSIGNED, deployment_id)
         self._assigned.pop(deployment_id, None)
 
+    def forget_start(self, deployment_id: str) -> None:
+        """Give up a deployment whose model is not here yet."""
+        if task := self._later.pop(deployment_id, None):
+            task.cancel()
+
     async def close(self) -> None:
         """Let go of what is on its way."""
+        for name in tuple(self._later):
+            self.forget_start(name)
         await self.throughput.close()
         await self.definitions.bringer.close()

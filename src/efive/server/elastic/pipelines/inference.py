@@ -11,9 +11,8 @@ import orjson
 from efive.errors import EfiveError, InputError, OverloadedError
 from efive.inputs import Overflow, Role
 from efive.server.access import Caller
-from efive.server.elastic.errors import ElasticError, illegal, unsupported
+from efive.server.elastic.errors import ElasticError, as_elastic, illegal, unsupported
 from efive.server.elastic.pipelines.document import Document, java_type
-from efive.server.elastic.pipelines.failures import as_elastic
 from efive.server.elastic.pipelines.options import Options, mistaken
 from efive.server.service import EmbedRequest, EmbedResult, Service
 

@@ -71,11 +71,11 @@ class Body:
         return number
 
     def whole(self, name: str, default: int | None = None) -> int | None:
-        """Return a whole number."""
+        """Return a whole number of 32 bits."""
         number = self.number(name)
         if number is None:
             return default
-        if number != int(number):
+        if number != int(number) or abs(number) >= 2**31:
             raise self._wrong(name, number)
         return int(number)
 

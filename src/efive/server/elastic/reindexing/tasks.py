@@ -13,8 +13,7 @@ import msgspec
 
 from efive.deployments.state import State
 from efive.errors import EfiveError
-from efive.server.elastic.errors import ElasticError, illegal, missing
-from efive.server.elastic.pipelines.failures import as_elastic
+from efive.server.elastic.errors import ElasticError, as_elastic, illegal, missing
 
 log = logging.getLogger("efive.server")
 

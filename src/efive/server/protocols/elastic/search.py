@@ -12,9 +12,8 @@ from starlette.routing import Route
 from efive.errors import EfiveError
 from efive.server.access import Caller, Scope
 from efive.server.elastic.cluster import Cluster
-from efive.server.elastic.errors import ElasticError, illegal, unsupported
+from efive.server.elastic.errors import ElasticError, as_elastic, illegal, unsupported
 from efive.server.elastic.indices.index import Index
-from efive.server.elastic.indices.semantic import as_elastic
 from efive.server.elastic.queries import search
 from efive.server.elastic.queries.retriever_parsing import any_ranking
 from efive.server.elastic.queries.scrolls import Scrolls

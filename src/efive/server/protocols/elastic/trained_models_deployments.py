@@ -109,6 +109,7 @@ async def stop(request: Request) -> Response:
         allow_no_match = body.allow_no_match
     names = []
     for part in name.split(","):
+        cluster.models.forget_start(part)
         matched = _matching(request, part)
         if not matched and not allow_no_match and not cluster.models.exists(part):
             raise missing(f"No known model deployment with id [{part}]")

@@ -11,18 +11,10 @@ from starlette.responses import Response
 from starlette.routing import Match, Route
 
 from efive.errors import (
-    CollectionNotFoundError,
-    DeadlineError,
     EfiveError,
-    ForbiddenError,
-    ModelNotFoundError,
-    NotReadyError,
-    OverloadedError,
-    RateLimitError,
-    UnauthenticatedError,
 )
 from efive.server.elastic.cluster import Cluster
-from efive.server.elastic.errors import ElasticError, illegal
+from efive.server.elastic.errors import KNOWN, ElasticError, illegal
 from efive.server.http import BodyError, BodyTooLargeError, NoRouteError, parse, retry_after
 from efive.server.protocols.elastic.filtering import filtered
 
@@ -33,17 +25,10 @@ _BODIES = re.compile(r"application/(vnd\.elasticsearch\+)?(x-)?(nd)?json\s*(;.*)
 _DURATION = re.compile(r"(\d{1,18})(nanos|micros|ms|s|m|h|d)")
 _SECONDS = {"nanos": 1e-9, "micros": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
-_TYPES: list[tuple[type[Exception], int, str]] = [
+_TYPES: list[tuple[type[EfiveError], int, str]] = [
     (BodyTooLargeError, 413, "content_too_long_exception"),
     (BodyError, 400, "parsing_exception"),
-    (ModelNotFoundError, 404, "resource_not_found_exception"),
-    (CollectionNotFoundError, 404, "index_not_found_exception"),
-    (UnauthenticatedError, 401, "security_exception"),
-    (ForbiddenError, 403, "security_exception"),
-    (RateLimitError, 429, "es_rejected_execution_exception"),
-    (OverloadedError, 429, "es_rejected_execution_exception"),
-    (DeadlineError, 408, "status_exception"),
-    (NotReadyError, 409, "status_exception"),
+    *KNOWN,
 ]
 _BY_STATUS = {
     400: "illegal_argument_exception",
