@@ -60,8 +60,7 @@ def test_adding_builds_what_pays(tmp_path, encoder, monkeypatch):
     with Collection.open(tmp_path / "c", encoder) as collection:
         collection.add(Document(str(n), f"Note number {n} about something.") for n in range(400))
         collection.maintain()
-        columns = {
-            index.columns[0] for index in collection._opened.current().store._database.open_table("passages").list_indices()
-        }
+        table = collection._opened.current().store._database.open_table("passages")
+        columns = {index.columns[0] for index in table.list_indices()}
         assert columns == {"terms", "document", "vector"}
         assert collection.search("Note number 17 about something.", 1, mode="text")[0].document == "17"
