@@ -197,6 +197,7 @@ def test_from_files_to_an_answer(page, files):
     page.get_by_role("button", name="Search").click()
     page.get_by_text("breaks at column").wait_for()
     page.get_by_label("Filter").fill('kind = "text"')
+    page.get_by_role("spinbutton", name="Hits").fill("0.4")
     page.get_by_role("switch", name="All modes side by side").click()
     page.get_by_role("button", name="Search").click()
     for mode in ("hybrid", "dense", "text"):

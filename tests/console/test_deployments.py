@@ -53,6 +53,8 @@ def test_a_folder_is_kept_from_the_root_on(tmp_path, monkeypatch):
         ({"name": ""}, "needs a name"),
         ({"name": "two words"}, "two words"),
         ({"name": "a:query"}, "a:query"),
+        ({"name": "../.."}, "../.."),
+        ({"name": "a/.."}, "a/.."),
         ({"model": FOLDER}, "folder"),
         ({"allocations": None}, "allocations"),
         ({"allocations": 1.5}, "1.5"),

@@ -340,9 +340,15 @@ def test_a_bundle_is_sent_from_the_browser_in_pieces(page, served, bert, tmp_pat
     bundles.export_bundle(fat, tmp_path / "fat.efive", source="here", revision="")
     page.goto("models")
     page.get_by_role("button", name="From a bundle").click()
-    with page.expect_file_chooser() as chooser:
-        page.get_by_role("button", name="Send a file").click()
-    chooser.value.set_files(tmp_path / "fat.efive")
+    name = dialog(page, "From a bundle").get_by_label("Name")
+    for given in ("a/b", ""):
+        name.fill(given)
+        with page.expect_file_chooser() as chooser:
+            page.get_by_role("button", name="Send a file").click()
+        chooser.value.set_files(tmp_path / "fat.efive")
+        if given:  # refused before it is sent
+            page.get_by_text("'a/b' cannot be a model's name").wait_for()
+            assert not list((served.home / "incoming").glob("*.part"))
     row(page, "fat").get_by_text("Ready to deploy").wait_for()
     assert (served.home / "models" / "fat" / "filling.txt").stat().st_size == 9 << 20
     assert not [path for path in (served.home / "incoming").iterdir() if path.name.endswith(".part")]

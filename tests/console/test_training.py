@@ -183,6 +183,16 @@ def test_bad_lines_are_named_before_anything_starts(page, data):
     page.get_by_role("alert").get_by_text("2 problems; mend these lines").wait_for()
     page.get_by_text(re.compile("train.jsonl, line 5: broken JSON")).wait_for()
     page.get_by_text(re.compile("train.jsonl, line 8: doc_id 77")).wait_for()
+
+    pairs = data.parent / "pairs.jsonl"
+    pairs.write_text("".join(f'{{"query": "q{n}", "positive": "p{n}"}}\n' for n in range(9)))
+    page.get_by_role("radio", name="On the server").click()
+    page.get_by_label("Folder or file on the server").fill(str(pairs))
+    page.get_by_role("button", name="Check the data").click()
+    page.get_by_text("9 questions").wait_for()
+    page.get_by_role("radio", name="Files from here").click()  # not what was checked last
+    page.get_by_role("button", name="Start training").click()
+    page.get_by_role("alert").get_by_text("2 problems").wait_for()
     assert page.url.endswith("/new-training")
 
 

@@ -59,11 +59,13 @@ def begin(folder: Path, size: int) -> tuple[str, Sending]:
     """Expect a file; return the word that its pieces are sent under.
 
     Raises:
-        InputError: if the disk has no room for it.
+        InputError: if it is empty, or the disk has no room for it.
     """
+    if size <= 0:
+        raise InputError("the file is empty")
     folder.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(folder).free
-    if size <= 0 or size + _SPARE > free:
+    if size + _SPARE > free:
         raise InputError(f"the file has {units.size(size)}, and the server's disk has {units.size(free)} free")
     token = secrets.token_urlsafe(16)
     sending = Sending(folder / f"sent-{secrets.token_hex(8)}.part", size)

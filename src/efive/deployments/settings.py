@@ -7,6 +7,8 @@ import msgspec
 from efive.errors import InputError
 
 _NAME = re.compile(r"[A-Za-z0-9._][A-Za-z0-9._/-]{0,199}")
+_DOTS = {".", ".."}
+"""Parts of a path that lead elsewhere: names are in addresses."""
 MOST_ALLOCATIONS = 64
 MOST_THREADS = 1024
 LONGEST_MODEL = 1000
@@ -63,7 +65,8 @@ def check(settings: Settings) -> Settings:
     Raises:
         InputError: naming the field.
     """
-    if not _NAME.fullmatch(settings.name) or settings.name.endswith((":query", ":passage", ":raw")):
+    parts = set(settings.name.split("/"))
+    if not _NAME.fullmatch(settings.name) or settings.name.endswith((":query", ":passage", ":raw")) or parts & _DOTS:
         raise InputError(
             f"{settings.name!r} cannot be a deployment's name: letters, digits and ._-/ only, at most 200 of them"
         )

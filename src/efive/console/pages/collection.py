@@ -1,5 +1,6 @@
 """One collection: what it holds, and questions to it."""
 
+import asyncio
 from urllib.parse import quote
 
 from nicegui import ui
@@ -14,6 +15,8 @@ from efive.errors import EfiveError
 from efive.search.searching import MODES
 
 _FIELD = "outlined dense"
+_MOST = 100
+"""Hits."""
 
 
 @ui.page("/collections/{name}")
@@ -89,7 +92,7 @@ class _Search:
             with ui.row().classes("w-full items-start gap-3"):
                 self._where = ui.input("Filter", placeholder='kind = "markdown" and not name ^= "draft"')
                 self._where.classes("grow min-w-60").props(_FIELD).on("keydown.enter", self._ask)
-                self._count = ui.number("Hits", value=10, min=1, max=100, precision=0).classes("w-20").props(_FIELD)
+                self._count = ui.number("Hits", value=10, min=1, max=_MOST, precision=0).classes("w-20").props(_FIELD)
                 self._least = ui.number("Least confidence", value=0, min=0, max=1, step=0.05).classes("w-40")
                 self._least.props(_FIELD)
             self._calibration = ui.row().classes("items-center gap-2")
@@ -106,17 +109,19 @@ class _Search:
         self._text.error = None
 
     async def _ask(self) -> None:
+        count = max(1, min(_MOST, int(self._count.value or 10)))  # the field mends itself only when it is left
         asked = Asked(
-            self._text.value.strip(), int(self._count.value or 10), str(self._mode.value), self._where.value.strip(),
+            self._text.value.strip(), count, str(self._mode.value), self._where.value.strip(),
             float(self._least.value or 0),
         )  # fmt: skip
         self._text.error = None if asked.text else "ask something first"
-        self._where.error = fault_of(asked.where)
-        if self._text.error or self._where.error or not self._go.enabled:
+        if self._text.error or not self._go.enabled:
             return
         self._go.disable()
         try:
-            await self._answer(asked)
+            self._where.error = await asyncio.to_thread(fault_of, asked.where)  # the first makes a parser
+            if not self._where.error:
+                await self._answer(asked)
         except EfiveError as error:
             self._found.clear()
             with self._found, ui.card().classes("w-full"):

@@ -9,6 +9,7 @@ from efive.console import frame, parts, sending, units
 from efive.console.models_adding import Adding
 from efive.errors import EfiveError
 from efive.models.family import FAMILY
+from efive.models.store import check_name
 
 _SEND = """
 async (event) => {
@@ -85,6 +86,8 @@ def _sent(adding: Adding, name: ui.input, dialog: ui.dialog) -> None:
         nonlocal token
         size = int(event.args["size"])
         try:
+            if name.value.strip():
+                check_name(name.value.strip())  # before all of it is sent for nothing
             token, coming = sending.begin(adding.store.home / "incoming", size)
         except EfiveError as error:
             said.text = str(error)
@@ -101,6 +104,8 @@ def _sent(adding: Adding, name: ui.input, dialog: ui.dialog) -> None:
                 dialog.close()
             else:
                 coming.path.unlink(missing_ok=True)
+                said.text = ""
+                choose.enable()
 
     with ui.row().classes("items-center"):
         field = ui.element("input").props('type="file" class="hidden" aria-label="Bundle file"').classes("hidden")

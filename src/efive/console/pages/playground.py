@@ -99,7 +99,9 @@ class _Playground:
     def _append(self, line: Line) -> None:
         if len(self._lines) < MOST:
             self._lines.append(Line(line.text, line.role, line.language))
-            self._lay_out()
+            with self._place:  # to lay all of them out takes its time
+                self._line(len(self._lines), self._lines[-1])
+            self._add.set_enabled(len(self._lines) < MOST)
 
     def _remove(self, line: Line) -> None:
         self._lines = [each for each in self._lines if each is not line]
