@@ -199,7 +199,7 @@ def interrupted(efive, model, small, stop_after, tmp_path):
     command = ["embed", "--role", "passage", *model, small, "-o", output]
     stop_after(2)
     assert efive(*command).code == 130
-    assert noted(output)["records"] == 1024
+    assert noted(output)["records"] == 128
     return command, output
 
 
@@ -296,7 +296,7 @@ def test_interrupted_pipes_say_that_they_cannot_go_on(efive, model, stop_after, 
     stop_after(2)
     result = efive("embed", "--role", "query", *model, "-o", tmp_path / "out.jsonl", stdin=stdin)
     assert result.code == 130
-    assert "interrupted after 1024 texts; input from a pipe cannot be taken up again" in result.err
+    assert "interrupted after 128 texts; input from a pipe cannot be taken up again" in result.err
     assert not notes(tmp_path / "out.jsonl").exists()
     assert efive("embed", "--role", "query", *model, "-o", tmp_path / "out.jsonl", stdin="a\n").code == 0
     assert written(tmp_path / "out.jsonl")[0] == [0]

@@ -98,7 +98,7 @@ def test_failed_writes_give_their_space_back(small, encoder):
     path = small / "notes"
     with Collection.open(path, encoder) as collection:
         collection.add(documents(50))
-        filler = fill(small, 100_000)
+        filler = fill(small, 50_000)
         used = shutil.disk_usage(small).used
         for _ in range(3):
             with pytest.raises(StoreError, match=FULL):

@@ -182,6 +182,7 @@ def test_pages_of_other_sites_may_not_use_a_server_without_keys(state, origin, r
         ("[::1]:8080", False),
         ("10.1.2.3", False),
         ("localhost:8080", False),
+        ("embeddings:8080", False),
         ("evil.example:8080", True),
         ("127.0.0.1.evil.example", True),
     ],

@@ -78,8 +78,8 @@ def test_an_index_is_described_as_each_version_reads_it(http):
 
 def test_the_host_is_at_the_address_that_the_client_used(http):
     make(http, "elsewhere")
-    found = http.get(f"{BASE}/indexes/elsewhere", headers={"host": "vectors.example:9"}).json()
-    assert found["host"] == "http://vectors.example:9/pinecone/_i/elsewhere"
+    found = http.get(f"{BASE}/indexes/elsewhere", headers={"host": "vectors:9"}).json()
+    assert found["host"] == "http://vectors:9/pinecone/_i/elsewhere"
     host = f"{http.base_url}".rstrip("/") + "/pinecone/_i/elsewhere"
     assert {"name": "elsewhere", "host": host}.items() <= http.get(f"{BASE}//indexes/elsewhere").json().items()
     assert http.post(f"{host}//describe_index_stats").json()["totalVectorCount"] == 0

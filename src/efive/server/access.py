@@ -264,8 +264,8 @@ def _refuse_names(host: str) -> None:
         ForbiddenError: naming it.
     """
     name = re.sub(r":\d*$", "", host).strip("[]").lower()
-    if not name or name == "localhost" or name.endswith(".localhost") or _is_address(name):
-        return
+    if "." not in name or name.endswith(".localhost") or _is_address(name):
+        return  # a name without a dot belongs to nobody elsewhere
     raise ForbiddenError(
         f"a server without keys answers to localhost and to addresses, not to {name!r}: that may be a web page's name "
         "for this machine. `efive keys create` makes a key; --without-keys lets everybody in"

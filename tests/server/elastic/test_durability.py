@@ -92,15 +92,16 @@ class Writer:
         return [self.known.get(id_), *([self.maybe[id_]] if id_ in self.maybe else [])]
 
 
-def test_what_was_acknowledged_survives_a_kill_in_the_middle_of_bulks(tmp_path):
+@pytest.mark.parametrize("kills", [1, pytest.param(5, marks=pytest.mark.slow)])
+def test_what_was_acknowledged_survives_a_kill_in_the_middle_of_bulks(tmp_path, kills):
     writers = []
-    for round_ in range(4):
+    for round_ in range(kills + 1):
         with process(tmp_path) as (running, client):
             if round_ == 0:
                 client.indices.create(index="kept", mappings=MAPPING)
             known = {name: settled(client, writers, name) for name in ("a", "b")}
             check_searches(client, known)
-            if round_ < 3:
+            if round_ < kills:
                 writers = [Writer(client, name, round_, known[name]) for name in known]
                 interrupted(running, writers, random.Random(round_).random() / 5)
     check_files(tmp_path, {id_: each for some in known.values() for id_, each in some.items()})
