@@ -208,7 +208,8 @@ def test_from_files_to_an_answer(page, files):
     page.get_by_text("too few documents").wait_for()
     page.get_by_role("button", name="Delete").click()
     page.get_by_role("dialog").get_by_role("button", name="Delete").click()
-    page.get_by_text("There are no collections yet").wait_for()
+    page.get_by_role("heading", name="Collections", level=1).wait_for()
+    page.get_by_role("link", name="pets", exact=True).wait_for(state="detached")
 
 
 @pytest.mark.browser

@@ -178,6 +178,7 @@ def test_a_package_of_a_web_server_is_fetched_and_redirects_are_not_followed(ser
         assert "must be an address" in reason(client.put(f"{MODELS}/{ID}", json={}))
 
 
+@pytest.mark.slow
 def test_a_fetch_that_a_stop_broke_off_is_taken_up(serve, repository):
     with serve(repository.as_uri()) as client:
         client.put(f"{MODELS}/{ID}", json={}).raise_for_status()
@@ -188,6 +189,7 @@ def test_a_fetch_that_a_stop_broke_off_is_taken_up(serve, repository):
             time.sleep(0.05)
 
 
+@pytest.mark.slow
 def test_what_was_uploaded_does_not_pass_for_the_package(serve, repository, tiny_models):
     folder, script = tiny_models["bert-multilingual"], (repository / "multilingual-e5-small.pt").read_bytes()
     with serve(repository.as_uri()) as client:
@@ -202,6 +204,7 @@ def test_what_was_uploaded_does_not_pass_for_the_package(serve, repository, tiny
         assert config(client)["prefix_strings"] == {"ingest": "passage: ", "search": "query: "}
 
 
+@pytest.mark.slow
 def test_files_stay_while_another_deployment_has_them(serve, repository, tmp_path):
     with serve(repository.as_uri()) as client:
         client.put(f"{MODELS}/{ID}", json={}, params={"wait_for_completion": "true"}).raise_for_status()

@@ -113,6 +113,7 @@ class Reader(torch.nn.Module):
         return torch.from_file("/etc/passwd", shared=False, size=4, dtype=torch.uint8) + input_ids.sum()
 
 
+@pytest.mark.slow
 def test_what_is_no_e5_encoder_is_refused_with_the_reason(http, scripts, bert, tmp_path):
     ids = torch.tensor([[2, 5, 3]])
     with zipfile.ZipFile(tmp_path / "bomb.pt", "w", zipfile.ZIP_DEFLATED) as archive:
@@ -253,6 +254,7 @@ def test_what_would_not_fit_is_not_begun(tmp_path):
         adopting._compare(tmp_path, ["a text"], taken)
 
 
+@pytest.mark.slow
 def test_a_start_that_nobody_waits_for_goes_on_when_the_model_is_here(http, scripts, bert):
     for name, stopped in (("waited", False), ("given-up", True)):
         path = upload(http, name, traced.configuration(bert), scripts["bert"], traced.vocabulary(bert))
