@@ -111,7 +111,8 @@ def test_a_killed_run_goes_on_as_if_nothing_had_happened(bert, pairs, tmp_path, 
     train(wanted, whole)
     script = (
         "import sys; sys.path[:0] = [sys.argv[1]]; from pathlib import Path; from test_trainer import *;"
-        "torch.set_num_threads(1); train(settings(Path(sys.argv[2]), Path(sys.argv[3]), steps=30, save_every=4), Path(sys.argv[4]))"
+        "torch.set_num_threads(1);"
+        "train(settings(Path(sys.argv[2]), Path(sys.argv[3]), steps=30, save_every=4), Path(sys.argv[4]))"
     )
     command = [sys.executable, "-c", script, str(Path(__file__).parent), str(bert), str(pairs), str(torn)]
     with subprocess.Popen(command, env=os.environ, stderr=subprocess.DEVNULL) as process:

@@ -162,6 +162,7 @@ async def _start(service: Service) -> None:
         except Exception as error:  # its phase says what it is
             log.exception("not started: %s", type(error).__name__, extra={"model": name})
         service.waiting.discard(name)
+    await service.collections.warm()
 
 
 async def live(request: Request) -> Response:  # noqa: ARG001 - starlette's signature

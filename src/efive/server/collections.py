@@ -13,6 +13,7 @@ from efive.deployments.manager import Deployments
 from efive.errors import CollectionNotFoundError, InputError, NotReadyError
 from efive.search.collection import Collection
 from efive.search.folder import Folder, Settings, settings_of
+from efive.search.lance.table import connect
 from efive.space import Space
 
 _THREADS = 16
@@ -168,6 +169,10 @@ class Collections:
     async def run(self, work: Callable[[], Result]) -> Result:
         """Do what takes its time in a thread."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
+    async def warm(self) -> None:
+        """Load the store's library, so that the first request does not wait for it."""
+        await self.run(lambda: connect(None))
 
     async def _forget(self, name: str) -> None:
         self._known.pop(name, None)

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from lancedb.query import MatchQuery
 
 from efive.search.conditions import Condition
 from efive.search.documents import Document
@@ -86,6 +85,8 @@ class LanceSnapshot:
         """Return the passages with the highest BM25 scores."""
         if not terms:
             return _NONE
+        from lancedb.query import MatchQuery
+
         query = MatchQuery(" ".join(terms), "terms")  # type: ignore[call-arg]  # mypy does not see the defaults
         search = self._table.search(query, query_type="fts")
         found = self._run(search, limit, where, "_score")

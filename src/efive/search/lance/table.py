@@ -6,9 +6,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import lancedb
-from lancedb.index import FTS
-
 from efive.errors import EfiveError, StoreError
 from efive.search.lance import durable, upkeep
 from efive.search.lance.codec import Codec
@@ -18,19 +15,31 @@ from efive.search.lance.snapshot import LanceSnapshot
 from efive.search.store import Entry
 
 _NAME = "passages"
-# Full text is whatever `terms` holds, word for word: efive has analysed it already.
-_TERMS = FTS(
-    base_tokenizer="whitespace",
-    lower_case=False,
-    stem=False,
-    remove_stop_words=False,
-    ascii_folding=False,
-    max_token_length=1_000,
-)
 # Versions that one write or one maintenance can have made when the power goes, before they are safe.
 _UNSAFE = 8
 # What a full disk, a quota and a limit on the size of files are called.
 _FULL = ("No space left", "os error 28", "Disk quota", "os error 122", "File too large", "os error 27")
+
+
+def connect(folder: Path | None) -> Any:  # noqa: ANN401 - the library's types are incomplete
+    """Open a folder's tables; with None only load the library, which takes a second and so is not done on import."""
+    import lancedb
+
+    return None if folder is None else lancedb.connect(folder)
+
+
+def _terms() -> Any:  # noqa: ANN401
+    """Return the full text index: of whatever `terms` holds, word for word, since efive has analysed it already."""
+    from lancedb.index import FTS
+
+    return FTS(
+        base_tokenizer="whitespace",
+        lower_case=False,
+        stem=False,
+        remove_stop_words=False,
+        ascii_folding=False,
+        max_token_length=1_000,
+    )
 
 
 class LanceStore:
@@ -49,7 +58,7 @@ class LanceStore:
         self._refreshing = threading.Lock()
         self._durability = durable.Durability(self._folder)
         with _explained(f"{folder} cannot be opened"):
-            self._database = lancedb.connect(folder)
+            self._database = connect(folder)
             if create:
                 self._create()
             self._watch: Any = self._database.open_table(_NAME)
@@ -63,7 +72,7 @@ class LanceStore:
         else:
             table = self._database.create_table(_NAME, schema=schema(self._codec))
         if not table.list_indices():
-            table.create_index("terms", config=_TERMS)
+            table.create_index("terms", config=_terms())
         self._durability.sync()
 
     def snapshot(self) -> LanceSnapshot:
@@ -187,7 +196,7 @@ def _go_back(folder: Path, path: Path) -> str:
     if not candidates:
         raise StoreError(f"{folder} is damaged: no version of it can be read. Index anew, or restore a copy")
     durable.drop(torn)
-    table = lancedb.connect(folder).open_table(_NAME)
+    table = connect(folder).open_table(_NAME)
     newest = table.version
     good = next((version for version in candidates if _readable(table, version)), 0)
     if newest - good > _UNSAFE:
@@ -203,12 +212,12 @@ def _go_back(folder: Path, path: Path) -> str:
 
 def _renew_indices(folder: Path, torn: Container[str]) -> None:
     """Make the full text index again if it is torn; the others are made when maintenance finds that they pay."""
-    table = lancedb.connect(folder).open_table(_NAME)
+    table = connect(folder).open_table(_NAME)
     for index in table.list_indices():
         if index.index_uuid not in torn:
             continue
         if index.columns == ["terms"]:
-            table.create_index("terms", config=_TERMS, replace=True)
+            table.create_index("terms", config=_terms(), replace=True)
         else:
             table.drop_index(index.name)
 

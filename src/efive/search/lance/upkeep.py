@@ -4,8 +4,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from lancedb.index import BTree, IvfRq
-
 from efive.search.lance.codec import Codec
 
 # Below this many passages comparing with all of them takes no longer than searching an index.
@@ -14,9 +12,6 @@ INDEX_PAYS = 10_000
 LOOSE = 5_000
 # Every write makes a file, and every merge a part of the index; each costs every search something.
 FILES, PARTS = 20, 10
-# Vectors as codes of 4 bits a number, in partitions of about 8,000. Searches go through all of them.
-_CODES = IvfRq(distance_type="cosine", num_bits=4)
-_CONFIGURATIONS = {"document": BTree(), "vector": _CODES}
 # Versions before the newest stay this long for those who read them.
 _KEEP, _NEVER = timedelta(hours=1), timedelta(days=36_500)
 
@@ -48,7 +43,7 @@ def due(table: Any, codec: Codec, *, force: bool) -> Due:  # noqa: ANN401 - the 
 
 def build(table: Any, column: str) -> None:  # noqa: ANN401
     """Build the index of a column; until it is there searches use the one before, or none."""
-    table.create_index(column, config=_CONFIGURATIONS[column], replace=True)
+    table.create_index(column, config=_configuration(column), replace=True)
 
 
 def merge(table: Any) -> None:  # noqa: ANN401
@@ -59,3 +54,10 @@ def merge(table: Any) -> None:  # noqa: ANN401
 def tidy(table: Any) -> None:  # noqa: ANN401
     """Delete old versions that nobody reads any more."""
     table.optimize(cleanup_older_than=_KEEP)
+
+
+def _configuration(column: str) -> Any:  # noqa: ANN401
+    from lancedb.index import BTree, IvfRq
+
+    # Vectors as codes of 4 bits a number, in partitions of about 8,000. Searches go through all of them.
+    return BTree() if column == "document" else IvfRq(distance_type="cosine", num_bits=4)
