@@ -247,7 +247,7 @@ def test_adaptive_to_none_and_back(bert, encoder, monkeypatch):
             rows = rows_of(encoder, 3)
             answers = await asyncio.gather(*(found.compute([row]) for row in rows))
             assert [answer.vectors.shape for answer in answers] == [(1, 64)] * 3
-            assert answers[0].queued > 0.1
+            assert answers[0].queued > 0.02  # it waited for an engine to start
             assert found.crashes == 0
             await until(lambda: not found.engines)
             monkeypatch.setattr(memory, "available", lambda: 0)

@@ -140,6 +140,8 @@ def in_shape(path: str, body: object) -> bool:  # noqa: PLR0911 - one for each f
             return path.startswith("/tei")
         case {"error": {"root_cause": [{"type": str(), "reason": str()}], "type": str(), "reason": str()}}:
             return path.startswith("/es") and isinstance(body.get("status"), int)
+        case {"succeeded": True, "num_freed": 0}:  # a scroll that is not there
+            return path.startswith("/es/_search/scroll")
         case {"_index": _, "_id": _}:  # a document that is not there
             return path.startswith("/es") and (body.get("found") is False or body.get("result") == "not_found")
         case {"error": {"code": str(), "message": str()}, "status": int()}:

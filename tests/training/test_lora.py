@@ -70,4 +70,5 @@ def test_a_run_with_adapters_learns_and_goes_on(tiny_models, tmp_path):
     (torn / "model").rename(tmp_path / "away")
     (torn / "checkpoints" / "step-00000020").rename(tmp_path / "last")
     train(settings(20), torn)
-    assert [line["loss"] for line in read_log(torn) if "loss" in line] == losses
+    again = [line["loss"] for line in read_log(torn) if "loss" in line]
+    assert again == pytest.approx(losses, rel=1e-5)  # encoders were loaded meanwhile, and changed torch's threads
