@@ -37,7 +37,7 @@ def test_merged_weights_compute_the_same(tiny_models, kind):
         assert (untouched(ids, layout) - expected).abs().max() > 1e-2
 
 
-def test_a_run_with_adapters_learns_and_goes_on(tiny_models, tmp_path):
+def test_a_run_with_adapters_learns_and_goes_on(tiny_models, tmp_path, one_thread):
     path = tmp_path / "pairs.jsonl"
     with path.open("w") as file:
         for i in range(64):
@@ -65,10 +65,10 @@ def test_a_run_with_adapters_learns_and_goes_on(tiny_models, tmp_path):
         assert np.abs(trained.embed_queries(texts).vectors - start.embed_queries(texts).vectors).max() > 1e-3
 
     # The same run without its last checkpoint, as if it had been killed, takes up its adapters.
+    torch.set_num_threads(1)  # the encoders above have changed it
     torn = tmp_path / "torn"
     train(settings(20), torn)
     (torn / "model").rename(tmp_path / "away")
     (torn / "checkpoints" / "step-00000020").rename(tmp_path / "last")
     train(settings(20), torn)
-    again = [line["loss"] for line in read_log(torn) if "loss" in line]
-    assert again == pytest.approx(losses, rel=1e-5)  # encoders were loaded meanwhile, and changed torch's threads
+    assert [line["loss"] for line in read_log(torn) if "loss" in line] == losses

@@ -96,15 +96,6 @@ def test_two_runs_of_one_seed_are_one(bert, pairs, tmp_path):
     assert losses(tmp_path / "a") != losses(tmp_path / "c")
 
 
-@pytest.fixture
-def one_thread():
-    """Sums in one order: tests before this one may have left this process another number of threads than a new one."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def test_a_killed_run_goes_on_as_if_nothing_had_happened(bert, pairs, tmp_path, one_thread):
     whole, torn = tmp_path / "whole", tmp_path / "torn"
     wanted = settings(bert, pairs, steps=30, save_every=4)

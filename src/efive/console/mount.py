@@ -9,6 +9,8 @@ import importlib
 import logging
 import pkgutil
 from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -77,7 +79,7 @@ class _Pages:
             return
         try:
             app = await asyncio.to_thread(_load)
-            async with context.serving(service), app.router.lifespan_context(app):
+            async with context.serving(service), _running():
                 self._loaded.set_result(app)
                 await ended.wait()
         except BaseException as error:
@@ -85,6 +87,17 @@ class _Pages:
                 raise
             log.exception("the console cannot be loaded: %s", type(error).__name__)
             self._loaded.set_exception(error)
+
+
+def _running() -> AbstractAsyncContextManager[Any]:
+    """Start and end NiceGUI by its own lifespan.
+
+    The one that it gives to the application around it first looks at every object of the process, and whatever
+    another thread was building at that moment fails: CPython refuses to finish a tuple that somebody else holds.
+    """
+    from nicegui import app  # noqa: PLC0415
+
+    return app.router.lifespan_context(app)
 
 
 def _load() -> Starlette:

@@ -1,7 +1,10 @@
 """A server with an endpoint on the bundled model, and Elasticsearch's own client."""
 
+import httpx
 import pytest
-from elasticsearch import Elasticsearch
+from elastic_inference import config
+from elastic_planets import PLANETS, PROPERTIES, planet
+from elasticsearch import Elasticsearch, helpers
 from served import serving
 
 from efive.deployments.settings import Settings
@@ -30,3 +33,33 @@ def es(client):
     body = {"service": "elasticsearch", "service_settings": settings}
     client.inference.put(task_type="text_embedding", inference_id="e5", inference_config=body)
     return client
+
+
+@pytest.fixture
+def http(server):
+    with httpx.Client(base_url=f"{server.url}/es", timeout=60) as client:
+        yield client
+
+
+@pytest.fixture
+def made(es):
+    """Make endpoints that are gone after the test."""
+    ids = []
+
+    def make(id_, **body):
+        ids.append(id_)
+        return es.inference.put(inference_id=id_, task_type="text_embedding", inference_config=config() | body).body
+
+    yield make
+    for id_ in ids:
+        es.options(ignore_status=404).inference.delete(inference_id=id_, force=True)
+
+
+@pytest.fixture(scope="module")
+def planets(es):
+    es.indices.create(index="planets", mappings={"properties": PROPERTIES})
+    documents = [{"_index": "planets", "_id": name, "_source": planet(name)} for name in PLANETS]
+    helpers.bulk(es, documents, refresh=True)
+    es.indices.create(index="dwarfs", mappings={"properties": {name: PROPERTIES[name] for name in ("text", "moons")}})
+    es.index(index="dwarfs", id="pluto", document={"text": "Pluto is a dwarf planet.", "moons": 5}, refresh=True)
+    return es

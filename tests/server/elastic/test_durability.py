@@ -38,7 +38,7 @@ def process(home):
     try:
         lines = iter(running.stderr.readline, "")
         url = next(found[0] for line in lines if (found := re.search(r"http://[0-9.:]+", line)))
-        threading.Thread(target=lambda: [None for _ in lines], daemon=True).start()
+        threading.Thread(target=lambda: sys.stderr.writelines(lines), daemon=True).start()  # seen where a test fails
         while httpx.get(f"{url}/health/ready").status_code != 200:
             time.sleep(0.05)
         with Elasticsearch(f"{url}/es", max_retries=0, request_timeout=60) as client:

@@ -2,30 +2,18 @@
 
 import math
 from collections import Counter
-from contextlib import contextmanager
 
-import numpy as np
 import pytest
+from elastic_reading import opened, scores
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from efive.search.collection import Collection
-from efive.search.documents import Document
-from efive.search.raw import Metric, RawVector, RawVectors
 from efive.search.terms import index_terms, query_terms
-from efive.server.elastic import dates
 from efive.server.elastic.errors import ElasticError
-from efive.server.elastic.indices import mapping_json, writing
-from efive.server.elastic.indices.database import Database
-from efive.server.elastic.indices.operations import Operation
-from efive.server.elastic.indices.planning import plan
-from efive.server.elastic.indices.reading import Reading
-from efive.server.elastic.queries import nearest, values
+from efive.server.elastic.queries import values
 from efive.server.elastic.queries.evaluation import Evaluation
 from efive.server.elastic.queries.minimum import at_least
-from efive.server.elastic.queries.nearest import Given
 from efive.server.elastic.queries.parsing import parse
-from efive.server.elastic.queries.paths import cut
 
 PROPERTIES = {
     "title": {"type": "text", "fields": {"raw": {"type": "keyword"}}},
@@ -37,6 +25,8 @@ PROPERTIES = {
     "day": {"type": "date"},
     "author": {"properties": {"name": {"type": "keyword"}, "age": {"type": "long"}}},
 }
+
+
 BOOKS = {
     "a": {"title": "The quick brown fox", "body": "a fox in a forest", "tag": ["x", "y"], "year": 2001, "price": 9.5,
           "sold": True, "day": "2024-05-01", "author": {"name": "Ann", "age": 40}},
@@ -47,22 +37,6 @@ BOOKS = {
 }  # fmt: skip
 
 
-@contextmanager
-def opened(folder, properties, documents, **holdings):
-    """An index of these documents, open for reading."""
-    database = Database(folder / "index.sqlite")
-    operations = [Operation("index", id_, source) for id_, source in documents.items()]
-    with database.writing() as connection:
-        made = plan(connection, mapping_json.parse({"properties": properties}), 0, operations)
-        assert not [outcome.error for outcome in made.outcomes if outcome.error]
-        writing.make_tables(connection, made.mapping)
-        writing.begin(connection, made.changes.values())
-        writing.finish(connection, made.mapping, made.changes.values(), {})
-    with database.reading() as connection:
-        yield Reading("books", made.mapping, connection, holdings.get("semantic", {}), holdings.get("vectors", {}))
-    database.close()
-
-
 @pytest.fixture(scope="module")
 def books(tmp_path_factory):
     with opened(tmp_path_factory.mktemp("books"), PROPERTIES, BOOKS) as reading:
@@ -71,12 +45,6 @@ def books(tmp_path_factory):
 
 def ids(reading, query):
     return set(scores(reading, query))
-
-
-def scores(reading, query, **options):
-    found = Evaluation(reading, **options).matches(parse(query))
-    assert (np.diff(found.rows) > 0).all()
-    return dict(zip(values.ids_of(reading.database, found.rows.tolist()), found.scores.tolist(), strict=True))
 
 
 @pytest.mark.parametrize(
@@ -162,7 +130,11 @@ TESTS = st.one_of(
     ),
     st.builds(lambda field: {"exists": {"field": field}}, st.sampled_from(["tag", "year"])),
 )
+
+
 CLAUSES = ("must", "filter", "should", "must_not")
+
+
 TREES = st.recursive(
     TESTS,
     lambda inner: st.builds(
@@ -258,169 +230,6 @@ def test_names_of_queries_are_told(books):
     assert found == {"one": ["a"], "two": ["a", "b"]}
 
 
-# -- vectors ---------------------------------------------------------------------------------------------------------
-
-COUNT, SIZE = 60, 8
-RANDOM = np.random.default_rng(0)
-VECTORS = RANDOM.normal(size=(COUNT, SIZE)).astype(np.float32)
-NUMBERED = {f"d{n}": {"n": n, "v": VECTORS[n].tolist()} for n in range(COUNT)}
-MEASURES = {
-    "cosine": (Metric.COSINE, lambda q: (1 + (VECTORS @ q) / np.linalg.norm(VECTORS, axis=1) / np.linalg.norm(q)) / 2),
-    "l2_norm": (Metric.EUCLIDEAN, lambda q: 1 / (1 + np.square(VECTORS - q).sum(axis=1))),
-    "max_inner_product": (Metric.DOTPRODUCT,
-                          lambda q: np.where(VECTORS @ q < 0, 1 / (1 - np.minimum(VECTORS @ q, 0)), VECTORS @ q + 1)),
-}  # fmt: skip
-
-
-@pytest.fixture(scope="module", params=MEASURES)
-def measured(request, tmp_path_factory):
-    """An index with vectors of one measure, and the scores that it should give."""
-    folder = tmp_path_factory.mktemp("vectors")
-    metric, expected = MEASURES[request.param]
-    stored = RawVectors(folder / "v", SIZE, metric)
-    stored.put([RawVector(f"d{n}", VECTORS[n]) for n in range(COUNT)])
-    field = {"type": "dense_vector", "dims": SIZE, "similarity": request.param}
-    with opened(folder, {"n": {"type": "long"}, "v": field}, NUMBERED, vectors={"v": stored}) as reading:
-        yield reading, expected
-    stored.close()
-
-
-@pytest.mark.parametrize("few", [0, 1000])
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25, deadline=None)
-@given(
-    seed=st.integers(0, 1000), k=st.integers(1, 70), allowed=st.none() | st.sets(st.integers(0, COUNT - 1), max_size=70)
-)
-def test_neighbours_within_a_filter_are_those_of_brute_force(measured, monkeypatch, few, seed, k, allowed):
-    reading, expected = measured
-    monkeypatch.setattr(nearest, "_FEW", few)
-    monkeypatch.setattr(nearest, "_DEPTH", 2)
-    monkeypatch.setattr(nearest, "_DEPTH_EACH", 1)
-    monkeypatch.setattr(nearest, "_DEEPEST", 20)
-    query = np.random.default_rng(seed).normal(size=SIZE).astype(np.float32)
-    given_ = {"field": "v", "query_vector": query.tolist(), "k": k}
-    if allowed is not None:
-        given_["filter"] = {"terms": {"n": sorted(allowed)}}
-    found = scores(reading, {"knn": given_})
-    numbers = np.array(sorted(range(COUNT) if allowed is None else allowed), int)
-    best = sorted(numbers, key=lambda n: -expected(query)[n])[:k]
-    assert set(found) == {f"d{n}" for n in best}
-    assert found == pytest.approx({f"d{n}": expected(query)[n] for n in best}, rel=1e-4)
-
-
-def test_neighbours_beside_filters_are_not_lost(measured):
-    reading, expected = measured
-    query = VECTORS[0].tolist()
-    last = [int(n) for n in np.argsort(expected(VECTORS[0]))[:5]]
-    near = {"knn": {"field": "v", "query_vector": query, "k": 3}}
-    found = scores(reading, {"bool": {"must": near, "filter": {"terms": {"n": last}}}})
-    assert set(found) == {f"d{n}" for n in last[2:]}
-    found = scores(reading, {"bool": {"must": near, "must_not": {"range": {"n": {"gte": 2}}}}})
-    assert set(found) == {"d0", "d1"}
-
-
-def test_similarity_leaves_out_what_is_less_alike(measured):
-    reading, expected = measured
-    measure = reading.mapping.fields["v"].options["similarity"]
-    least = {"cosine": 0.3, "l2_norm": 3.5, "max_inner_product": 1.0}[measure]
-    bound = {"cosine": (1 + 0.3) / 2, "l2_norm": 1 / (1 + 3.5**2), "max_inner_product": 2.0}[measure]
-    given_ = {"field": "v", "query_vector": VECTORS[0].tolist(), "k": COUNT, "similarity": least}
-    found = scores(reading, {"knn": given_})
-    assert set(found) == {f"d{n}" for n in np.flatnonzero(expected(VECTORS[0]) >= bound)}
-    assert 0 < len(found) < COUNT
-
-
-def test_passages_count_by_the_best_of_each_document(tmp_path, encoder, monkeypatch):
-    topics = ["rain falls", "a dog barks", "the bank is closed", "music plays", "bread bakes", "an engine starts"]
-    texts = {f"t{n}": " ".join(f"{topics[(n + m) % 6]} {n} {m}." for m in range(n % 7 + 1)) for n in range(30)}
-    with Collection.open(tmp_path / "texts", encoder, window=16, overlap=0) as collection:
-        collection.add([Document(id_, text) for id_, text in texts.items()])
-        entries = {entry.document.id: entry for entry in collection.entries()}
-        assert max(len(entry.passages) for entry in entries.values()) > 2
-        query = encoder.embed_queries(["the dog"]).vectors[0]
-        best = {id_: float((entry.vectors @ query).max()) for id_, entry in entries.items()}
-        documents = {id_: {"n": int(id_[1:]), "text": text} for id_, text in texts.items()}
-        field = {"type": "semantic_text", "inference_id": "e5"}
-        properties = {"n": {"type": "long"}, "text": field}
-        with opened(tmp_path, properties, documents, semantic={"text": collection}) as reading:
-            for few in (0, 1000):
-                monkeypatch.setattr(nearest, "_FEW", few)
-                for most in (3, 29):
-                    near = {"semantic": {"field": "text", "query": "the dog"}}
-                    asked = {"bool": {"must": near, "filter": {"range": {"n": {"lte": most}}}}}
-                    found = scores(reading, asked, embedded={("e5", "the dog"): query}, size=12)
-                    allowed = sorted((id_ for id_ in best if int(id_[1:]) <= most), key=lambda id_: -best[id_])[:12]
-                    assert found == pytest.approx({id_: (1 + best[id_]) / 2 for id_ in allowed}, abs=2e-3)
-
-
-# -- words and numbers that queries write ------------------------------------------------------------------------------
-
-NOW = dates._EPOCH.replace(year=2024, month=3, day=31, hour=15, minute=20)
-
-
-@pytest.mark.parametrize(
-    ("text", "formats", "first", "last"),
-    [
-        ("2024", dates.DEFAULT, "2024-01-01T00:00:00.000Z", "2024-12-31T23:59:59.999Z"),
-        ("2024-02", dates.DEFAULT, "2024-02-01T00:00:00.000Z", "2024-02-29T23:59:59.999Z"),
-        ("2024-02-03T04:05", dates.DEFAULT, "2024-02-03T04:05:00.000Z", "2024-02-03T04:05:59.999Z"),
-        ("2024-02-03T04:05:06.7+01:00", dates.DEFAULT, "2024-02-03T03:05:06.700Z", "2024-02-03T03:05:06.700Z"),
-        (
-            "0",
-            dates.DEFAULT.replace("strict_date_optional_time||", ""),
-            "1970-01-01T00:00:00.000Z",
-            "1970-01-01T00:00:00.000Z",
-        ),
-        ("60", "epoch_second", "1970-01-01T00:01:00.000Z", "1970-01-01T00:01:00.000Z"),
-        ("3.2.2024 14:00", "d.M.yyyy HH:mm||yyyy", "2024-02-03T14:00:00.000Z", "2024-02-03T14:00:59.999Z"),
-        ("now", dates.DEFAULT, "2024-03-31T15:20:00.000Z", "2024-03-31T15:20:00.000Z"),
-        ("now-1M", dates.DEFAULT, "2024-02-29T15:20:00.000Z", "2024-02-29T15:20:00.000Z"),
-        ("now-7d/d", dates.DEFAULT, "2024-03-24T00:00:00.000Z", "2024-03-24T23:59:59.999Z"),
-        ("now/w", dates.DEFAULT, "2024-03-25T00:00:00.000Z", "2024-03-31T23:59:59.999Z"),
-        ("2024-01-31||+1M/M", dates.DEFAULT, "2024-02-01T00:00:00.000Z", "2024-02-29T23:59:59.999Z"),
-        ("now/y-1d", dates.DEFAULT, "2023-12-31T00:00:00.000Z", "2024-12-30T23:59:59.999Z"),
-    ],
-)
-def test_dates_are_spans(text, formats, first, last):
-    begin, end = dates.span(text, formats, now=NOW)
-    assert (dates.shown(begin), dates.shown(end)) == (first, last)
-
-
-@pytest.mark.parametrize("text", ["yesterday", "2024-13", "2024-02-30", "now+", "now-1x", "now*2", "9999-12-31||+1y"])
-def test_what_is_no_date_is_said(text):
-    with pytest.raises(ElasticError, match="failed to parse date field"):
-        dates.span(text)
-
-
-@pytest.mark.parametrize(
-    ("given_", "clauses", "needed"),
-    [("2", 5, 2), ("-2", 5, 3), ("75%", 4, 3), ("75%", 5, 3), ("-25%", 5, 4), ("7", 5, 7), ("-9", 5, 0),
-     ("3<90%", 3, 3),
-     ("3<90%", 10, 9), ("2<-25% 9<-3", 2, 2), ("2<-25% 9<-3", 9, 7), ("2<-25% 9<-3", 12, 9)],
-)  # fmt: skip
-def test_minimum_should_match(given_, clauses, needed):
-    assert at_least(given_, clauses) == needed
-
-
-SOURCE = {"a": 1, "b": {"c": [{"d": 1, "e": 2}, {"d": 3}], "f": None}, "b.g": 4}
-
-
-@pytest.mark.parametrize(
-    ("includes", "excludes", "kept"),
-    [
-        ([], [], SOURCE),
-        (["a"], [], {"a": 1}),
-        (["b"], ["b.c"], {"b": {"f": None}}),
-        (["b.c.d"], [], {"b": {"c": [{"d": 1}, {"d": 3}]}}),
-        (["*.e"], [], {"b": {"c": [{"e": 2}]}}),
-        ([], ["b*"], {"a": 1}),
-        (["b.g"], [], {"b.g": 4}),
-        (["z"], [], {}),
-    ],
-)
-def test_sources_are_cut(includes, excludes, kept):
-    assert cut(SOURCE, includes, excludes) == kept
-
-
 @pytest.mark.parametrize(
     ("query", "type_", "reason"),
     [
@@ -460,10 +269,3 @@ def test_mistakes_are_named(books, query, type_, reason):
     assert caught.value.type == type_
     assert reason in caught.value.reason
     assert caught.value.status == 400
-
-
-def test_similarities_of_both_ways_are_alike(measured):
-    reading, _ = measured
-    measure = reading.mapping.fields["v"].options["similarity"]
-    found = Given(reading.vectors["v"], VECTORS[3], measure)
-    assert dict(found.first(COUNT)[0]) == pytest.approx(dict(found.compared(list(NUMBERED))), abs=1e-4)

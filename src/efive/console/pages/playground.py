@@ -50,15 +50,19 @@ class _Playground:
             others = [ui.tab(name) for name in Results.NAMES]
         self._tabs = tabs
         with ui.tab_panels(tabs, value="Texts").classes("w-full bg-transparent").props("keep-alive"):
-            with ui.tab_panel(texts).classes("px-0"):
-                self._place = ui.column().classes("w-full gap-2")
-                self._buttons()
+            self._panel = ui.tab_panel(texts).classes("px-0")
             self._results = Results(others)
-        self._lay_out()
         self._follow()
         ui.timer(2.0, self._follow)
-        if names:
-            ui.timer(0, self._compute, once=True)
+        ui.timer(0, self._fill, once=True)  # behind the first paint, which so many inputs would hold up
+
+    async def _fill(self) -> None:
+        with self._panel:
+            self._place = ui.column().classes("w-full gap-2")
+            self._buttons()
+        self._lay_out()
+        if self._deployment.value:
+            await self._compute()
 
     def _buttons(self) -> None:
         with ui.row().classes("gap-2 mt-3"):
