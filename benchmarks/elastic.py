@@ -4,7 +4,8 @@
     python benchmarks/elastic.py --models bundled multilingual-e5-small --json results.jsonl
 
 Texts are passages of 116 tokens on average, never the same twice; each request has 500 of them. The server is a process
-of its own; the encoder without it embeds the same number of texts in this process, in turns with the server.
+of its own; the encoder without it embeds the same number of texts in this process, in turns with the server. `busy` is
+the share of the time in which the server's engine computed, `ratio` that of the encoder's tokens per second.
 """
 
 import argparse
@@ -87,6 +88,12 @@ def bulk(client: httpx.Client, index: str, texts: Sequence[str], clients: int) -
         return time.perf_counter() - begun
 
 
+def computed(client: httpx.Client) -> float:
+    """Return the seconds that the server's engine has computed for so far."""
+    found = re.search(r'^efive_busy_seconds_total{model="measured"} (\S+)$', client.get("/metrics").text, re.MULTILINE)
+    return float(found[1]) if found else 0.0
+
+
 def milliseconds(work: Any, queries: Sequence[str]) -> float:  # noqa: ANN401 - any call
     """Return the median of the time that a call takes."""
     times = []
@@ -134,10 +141,11 @@ class Run:
             begun = time.perf_counter()
             encoder.embed_passages(texts)
             alone = time.perf_counter() - begun
+            before = computed(client)
             seconds = bulk(client, "docs", [f"{text} {number}{clients}" for text in texts], clients)
             self.record(
-                round=number, clients=clients, documents=count, encoder=round(tokens / alone),
-                bulk=round(tokens / seconds), busy=round(alone / seconds, 3),
+                round=number, clients=clients, documents=count, busy=round((computed(client) - before) / seconds, 3),
+                encoder=round(tokens / alone), bulk=round(tokens / seconds), ratio=round(alone / seconds, 3),
             )  # fmt: skip
 
     def _queries(self, client: httpx.Client, encoder: Encoder, maker: TextMaker, home: Path) -> None:

@@ -4,8 +4,9 @@
     python benchmarks/serve.py --json results.jsonl         the full run
 
 Every server has the same model folder, the same processors and as many threads; the load comes from a process of its
-own on the processor that is left. Servers take turns within a round. Beside them is the encoder in a process of its
-own, without any server: all texts in one call, and a text a call from as many threads as there are clients.
+own on the processor that is left; `--besides 1` lets servers use that one too, for what is not the model. Servers take
+turns within a round. Beside them is the encoder in a process of its own, without any server: all texts in one call, and
+a text a call from as many threads as there are clients.
 """
 
 import argparse
@@ -61,6 +62,7 @@ class Run:
         )
         count = options.processors or max(1, len(every) - 1)
         self.processors, self.rest = every[:count], every[count:] or every[-1:]
+        self.besides = every[count : count + options.besides]
 
     def record(self, **content: Any) -> None:  # noqa: ANN401
         """Keep a measurement."""
@@ -98,7 +100,7 @@ class Run:
             print(f"  {kind.title} is absent: {kind.setup}", flush=True)
             return
         try:
-            servers[each] = Server(kind, folder, work, self.processors)
+            servers[each] = Server(kind, folder, work, self.processors, self.besides)
         except RuntimeError as error:
             self.record(model=name, server=each, error=str(error)[-500:])
             print(f"  {error}", flush=True)
@@ -186,6 +188,7 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, help="of a cell, default 10, quick 2")
     parser.add_argument("--rounds", type=int, help="default 5, quick 1")
     parser.add_argument("--processors", type=int, help="of every server (default: all but one, for the load)")
+    parser.add_argument("--besides", type=int, default=0, help="processors for HTTP and the like, shared with the load")
     parser.add_argument("--json", type=Path, help="records, one JSON object per line")
     parser.add_argument("--work", type=Path, default=PEERS / "work", help="weights, texts, homes, logs")
     options = parser.parse_args()

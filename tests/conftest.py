@@ -1,5 +1,6 @@
 """Fixtures: tiny models, made once a session; a home of its own for every test."""
 
+import inspect
 import os
 import signal
 import sys
@@ -8,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import httpx
+import hypothesis
 import pytest
 
 if TYPE_CHECKING:
@@ -18,6 +21,13 @@ sys.path.insert(0, str(Path(__file__).parent))
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell's background job ignores Ctrl-C, and so would every process that tests start and interrupt.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+# The same examples in every run, and others with `--hypothesis-profile=random`. How long one takes, or an answer of a
+# server, is the machine's affair: what hangs, pytest's own timeout ends.
+_slow = {"deadline": None, "suppress_health_check": [hypothesis.HealthCheck.too_slow]}
+hypothesis.settings.register_profile("random", **_slow)
+hypothesis.settings.register_profile("same", derandomize=True, database=None, **_slow)
+hypothesis.settings.load_profile("same")
+inspect.signature(httpx.Client).parameters["timeout"].default.__init__(timeout=120)  # what all its calls fall back on
 
 
 @pytest.fixture(scope="session")

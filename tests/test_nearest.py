@@ -74,6 +74,9 @@ def test_memory_is_bounded_by_the_block_not_by_the_corpus(tmp_path):
         path = tmp_path / f"{rows}.npy"
         np.save(path, np.random.default_rng(0).standard_normal((rows, 64)).astype(np.float16))
         asked, corpus = grid((16, 64), 0), open_rows(path)
+        return min(traced(asked, corpus) for _ in range(3))  # other tests' servers in this process take some too
+
+    def traced(asked, corpus) -> int:
         tracemalloc.start()
         nearest(asked, corpus, 10, block=500)
         _, most = tracemalloc.get_traced_memory()

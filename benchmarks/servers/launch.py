@@ -9,7 +9,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -77,7 +77,15 @@ KINDS = {
 class Server:
     """One server that answers."""
 
-    def __init__(self, kind: Kind, folder: Path, work: Path, processors: list[int], **settings: Any) -> None:  # noqa: ANN401
+    def __init__(
+        self,
+        kind: Kind,
+        folder: Path,
+        work: Path,
+        processors: list[int],
+        besides: Sequence[int] = (),
+        **settings: Any,  # noqa: ANN401
+    ) -> None:
         """Start it and wait until it answers.
 
         Args:
@@ -85,6 +93,7 @@ class Server:
             folder: of the model.
             work: for its home, cache and log.
             processors: that it may use; it has as many threads.
+            besides: processors for what is not the model.
             **settings: of the deployment, for ours.
 
         Raises:
@@ -99,8 +108,8 @@ class Server:
         variables = environment(threads, work) | {"EFIVE_HOME": str(work / "home")}
         with self._log.open("wb") as log:
             self.process = psutil.Popen(
-                _pinned(command, processors), env=variables, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                cwd=ROOT, start_new_session=True,
+                _pinned(command, [*processors, *besides]), env=variables, cwd=ROOT, start_new_session=True,
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             )  # fmt: skip
         try:
             self._wait(kind.health)

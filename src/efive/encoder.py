@@ -260,13 +260,19 @@ class Encoder:
         """
         return self._preparer.prepare(texts, request, first, notices or Notices())
 
-    def finish(self, prepared: Prepared, pooled: Floats) -> Embeddings:
+    def finish(self, prepared: Prepared, pooled: Floats, *, normalized: bool = True) -> Embeddings:
         """Return what `embed` returns, from an engine's vectors (rows, dimension), which may be written to.
+
+        Args:
+            prepared: the inputs.
+            pooled: their vectors.
+            normalized: whether to bring them to length 1.
 
         Raises:
             NonFiniteError: if a vector is NaN or infinite even in fp32.
         """
-        return Embeddings(self._finish(prepared, pooled), prepared.usage, prepared.spans, self.space)
+        finite = self._finite(prepared, pooled)
+        return Embeddings(normalize(finite) if normalized else finite, prepared.usage, prepared.spans, self.space)
 
     @property
     def tokenizer(self) -> TextTokenizer:
@@ -290,8 +296,8 @@ class Encoder:
         known = self._preparer.tokenizer.pad_id
         return self._checkpoint.architecture.pad_id if known is None else known
 
-    def _finish(self, prepared: Prepared, pooled: Floats) -> Floats:
-        """Normalise; compute again in fp32 what is not finite."""
+    def _finite(self, prepared: Prepared, pooled: Floats) -> Floats:
+        """Compute again in fp32 what is not finite."""
         bad = np.flatnonzero(~np.isfinite(pooled).all(axis=1))
         for row in bad:
             ids, lengths = pad([prepared.rows[row]], self.pad_id)
@@ -303,7 +309,7 @@ class Encoder:
                     f"{self._checkpoint.folder} are damaged or overflow on this text",
                     index=index,
                 )
-        return normalize(pooled)
+        return pooled
 
     def _exact_engine(self) -> Engine:
         """The same model in fp32, started when first needed."""

@@ -53,9 +53,16 @@ class InputError(EfiveError, ValueError):
 
 
 class TooLongError(InputError):
-    """A text has more tokens than the model reads and the overflow policy is `error`."""
+    """A text has more tokens than the model reads and the overflow policy is `error`.
+
+    `fact` is the message without the way out, which every door of the server calls by another name.
+    """
 
     code = "too_long"
+
+    def __init__(self, fact: str, way_out: str = "", *, index: int | None = None) -> None:
+        super().__init__(f"{fact}. {way_out}" if way_out else fact, index=index)
+        self.fact = fact
 
 
 class PrefixError(InputError):

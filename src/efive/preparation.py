@@ -172,7 +172,7 @@ class Preparer:
         seen = len(long.ids)
         if request.overflow is Overflow.ERROR:
             raise TooLongError(
-                f"text {long.index} has {seen} tokens, prefix included; the model reads {self.max_tokens}. "
+                f"text {long.index} has {seen} tokens, prefix included; the model reads {self.max_tokens}",
                 "The overflow policy `chunk` embeds all of it, `end` and `start` cut it",
                 index=long.index,
             )

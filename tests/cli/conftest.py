@@ -1,9 +1,10 @@
 """The command line in this process (`efive`) and as a process of its own (`START`)."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,19 @@ from click.testing import CliRunner
 from efive.cli import cli
 
 START = [sys.executable, "-c", "from efive.cli import main; main()"]
+STOPPING = """
+import os, signal, sys, threading, time
+
+def stop(file):
+    while not os.path.exists(file):
+        time.sleep(0.001)
+    os.kill(os.getpid(), signal.SIGSTOP)
+
+threading.Thread(target=stop, args=(sys.argv.pop(1),), daemon=True).start()
+from efive.cli import main
+main()
+"""
+"""The command line in a process that stops itself as soon as there is the file that its first argument names."""
 
 
 @dataclass(frozen=True)
@@ -55,9 +69,9 @@ def start():
     """Start the command line as a process of its own; what still runs at the end of the test is killed."""
     started = []
 
-    def run(*arguments, **options) -> subprocess.Popen:
+    def run(*arguments, command=START, **options) -> subprocess.Popen:
         pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        process = subprocess.Popen([*START, *map(str, arguments)], **(pipes | options))
+        process = subprocess.Popen([*command, *map(str, arguments)], **(pipes | options))
         started.append(process)
         return process
 
@@ -69,17 +83,22 @@ def start():
 
 
 @pytest.fixture
-def wait_for():
-    """Wait until a process has made a file."""
+def break_off(start):
+    """Send a command a signal as soon as it has made a file; return its exit code, stdout and stderr.
 
-    def wait(file: Path, process: subprocess.Popen) -> None:
-        end = time.monotonic() + 60
-        while not file.exists():
-            assert process.poll() is None, f"ended before {file.name} was there: {process.communicate()}"
-            assert time.monotonic() < end
-            time.sleep(0.002)
+    It waits for its signal: else it could be at its end before this process gets to look again.
+    """
 
-    return wait
+    def run(number: signal.Signals, file: Path, *arguments) -> tuple[int, bytes, str]:
+        process = start(file, *arguments, command=[sys.executable, "-c", STOPPING])
+        _, status = os.waitpid(process.pid, os.WUNTRACED)
+        assert os.WIFSTOPPED(status), f"ended before {file.name} was there"
+        process.send_signal(signal.SIGCONT)
+        process.send_signal(number)
+        out, err = process.communicate(timeout=240)
+        return process.returncode, out, err.decode()
+
+    return run
 
 
 def close(found: np.ndarray, expected: np.ndarray) -> bool:

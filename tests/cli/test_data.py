@@ -94,6 +94,6 @@ def test_names_of_broken_fields_can_be_printed(start, tmp_path):
     """A lone surrogate must not break the terminal that the report goes to."""
     file = tmp_path / "a.jsonl"
     file.write_bytes(b'{"query": "q", "\\ud800": 1}\n')
-    out, err = start("data", "check", file).communicate(timeout=60)
+    out, err = start("data", "check", file).communicate(timeout=240)
     assert b"Traceback" not in err
     assert b"its fields: query, \\ud800" in out

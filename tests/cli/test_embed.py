@@ -288,7 +288,7 @@ def test_a_reader_that_stops_early_ends_it_quietly(start, model, text_file):
     assert b'"id": 0' in embed.stdout.readline()
     embed.stdout.close()
     assert embed.stderr.read() == b""
-    assert embed.wait(60) == 1
+    assert embed.wait(240) == 1
 
 
 def test_a_named_pipe_is_read_as_a_stream(start, model, tmp_path):
@@ -296,7 +296,7 @@ def test_a_named_pipe_is_read_as_a_stream(start, model, tmp_path):
     os.mkfifo(fifo)
     process = start("embed", "--role", "query", *model, fifo)
     fifo.write_text("a\nb\n")
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=240)
     assert len(out.splitlines()) == 2
     assert (process.returncode, err) == (0, b"")
 

@@ -26,7 +26,7 @@ def server(tmp_path_factory):
     state.close()
     with serving(Options(home)) as running:
         headers = {"authorization": f"ApiKey {secret}"}
-        with httpx.Client(base_url=f"{running.url}/es", timeout=60, headers=headers) as client:
+        with httpx.Client(base_url=f"{running.url}/es", timeout=280, headers=headers) as client:
             yield running.url, secret, client
 
 
@@ -60,6 +60,8 @@ def test_what_the_server_refuses_is_said(efive, server, bert):
     for odd in ("a b", "ü", "a/../b"):
         refused = efive("import-model", bert, "--url", f"{url}/es", "--api-key", key, "--id", odd)
         assert "Invalid model_id" in refused.err or "no handler found" in refused.err, refused.err
+    refused = efive("import-model", f"{bert}/", "--url", f"{url}/es", "--api-key", key)
+    assert (refused.code, "--id gives another" in refused.err) == (1, True), refused.err
     path = "/_ml/trained_models/bundle"
     config = client.get("/_ml/trained_models/bundled").json()["trained_model_configs"][0]
     names = ("inference_config", "model_type", "prefix_strings", "input")
@@ -95,6 +97,6 @@ def test_a_bundle_that_would_unpack_to_more_is_refused(server):
     client.put(path, json=config).raise_for_status()
     part = {"definition": content, "total_definition_length": len(bomb.getvalue()), "total_parts": 1}
     client.put(f"{path}/definition/0", json=part).raise_for_status()
-    refused = client.post(f"{path}/deployment/_start", params={"timeout": "60s"})
+    refused = client.post(f"{path}/deployment/_start", params={"timeout": "4m"})
     assert (refused.status_code, "would unpack to" in refused.text) == (400, True), refused.text
     client.delete(path).raise_for_status()

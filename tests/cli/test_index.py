@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import subprocess
 
 import pytest
 
@@ -127,12 +126,10 @@ def test_a_second_writer_is_told_who_writes(efive, model, notes, encoder):
         assert efive("search", "text", "--mode", "text").code == 0
 
 
-def test_ctrl_c_leaves_what_is_done(start, notes, model, wait_for, home):
+def test_ctrl_c_leaves_what_is_done(break_off, notes, model, home):
     for number in range(3000):
         (notes / f"{number}.txt").write_text(f"Text number {number} about something. " * 20)
-    process = start("index", notes, *model, stderr=subprocess.PIPE)
-    wait_for(home / ".efive" / "collections" / "default" / "collection.json", process)
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert b"the same command goes on from there" in err
+    made = home / ".efive" / "collections" / "default" / "collection.json"
+    code, _, err = break_off(signal.SIGINT, made, "index", notes, *model)
+    assert code == 130
+    assert "the same command goes on from there" in err

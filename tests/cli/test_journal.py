@@ -101,17 +101,9 @@ def complete(expected, close):
 
 
 @pytest.fixture
-def send(start, wait_for):
+def send(break_off):
     """Start a command, send it a signal after its first note, and return its exit code, stdout and stderr."""
-
-    def run(command: list, number: signal.Signals) -> tuple[int, bytes, str]:
-        process = start(*command, "--threads", 1)
-        wait_for(notes(command[-1]), process)
-        process.send_signal(number)
-        out, err = process.communicate(timeout=60)
-        return process.returncode, out, err.decode()
-
-    return run
+    return lambda command, number: break_off(number, notes(command[-1]), *command, "--threads", 1)
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)

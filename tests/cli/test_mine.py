@@ -98,15 +98,13 @@ def test_filter_keeps_records_and_reports_shares(efive, pairs, tmp_path):
     assert "--restart" in again.err
 
 
-def test_ctrl_c_leaves_what_goes_on(efive, start, wait_for, tmp_path):
+def test_ctrl_c_leaves_what_goes_on(efive, break_off, tmp_path):
     records = [{"query": f"{q} ({n})", "passage": f"{p} ({n})"} for n in range(40) for q, p, _ in questions.PAIRS]
     file, out = questions.jsonl(tmp_path / "many.jsonl", records), tmp_path / "out"
     options = ["-o", out, *RANKS, "--threads", "1"]
-    process = start("mine", file, *options)
-    wait_for(out / "passages.jsonl", process)
-    process.send_signal(signal.SIGINT)
-    assert process.wait(60) == 130
-    assert "the same command goes on" in process.stderr.read().decode()
+    code, _, err = break_off(signal.SIGINT, out / "passages.jsonl", "mine", file, *options)
+    assert code == 130
+    assert "the same command goes on" in err
     assert not (out / "train.jsonl").exists()
     result = efive("mine", file, *options)
     assert result.code == 0, result.err

@@ -39,13 +39,13 @@ def test_nothing_but_messages_without_a_terminal(start, model, tmp_path):
     file = tmp_path / "big.txt"
     file.write_text("".join(f"{n} {' '.join(tiny.TEXTS[:6])}\n" for n in range(1500)))
     process = start("embed", "--role", "query", *model, "--threads", 1, file, stdout=subprocess.DEVNULL)
-    assert process.communicate(timeout=100)[1] == b""
+    assert process.communicate(timeout=240)[1] == b""
     assert process.returncode == 0
 
 
 def test_warnings_are_lines_on_stderr(start, model):
     process = start("embed", "--role", "query", *model, "--text", "", "--text", "passage: x")
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=240)
     assert len(out.splitlines()) == 2
     lines = err.decode().splitlines()
     assert [line.split(" already")[0].split(" is empty")[0] for line in lines] == [

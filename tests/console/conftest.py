@@ -45,7 +45,7 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Se
                 stderr=file,
             )
         begun = time.monotonic()
-        while process.poll() is None and time.monotonic() - begun < 60:
+        while process.poll() is None and time.monotonic() - begun < 240:
             if found := re.search(r"^efive: (http\S+)", said.read_text(), re.MULTILINE):
                 running.append(process)
                 return Served(found[1], home)
@@ -57,7 +57,7 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Se
     yield started
     for process in running:
         process.send_signal(signal.SIGTERM)
-    assert {process.wait(60) for process in running} <= {0, -signal.SIGTERM}
+    assert {process.wait(240) for process in running} <= {0, -signal.SIGTERM}
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +96,7 @@ def page(browser, served: Served):
     page, faults = context.new_page(), []
     page.on("pageerror", lambda error: faults.append(str(error)))
     page.on("requestfailed", lambda request: faults.append(f"{request.url}: {request.failure}"))
-    page.set_default_timeout(20_000)
+    page.set_default_timeout(120_000)
     yield page
     context.close()
     assert not [fault for fault in faults if "ERR_ABORTED" not in fault]

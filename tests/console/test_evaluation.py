@@ -102,7 +102,7 @@ def test_two_evaluations_are_compared(page, tmp_path, bert):
         page.get_by_role("button", name="Evaluate").click()
         page.get_by_text("on tea").first.wait_for()
     for name in ("bundled", "bert"):
-        page.get_by_role("link", name=name, exact=True).wait_for(timeout=60_000)
+        page.get_by_role("link", name=name, exact=True).wait_for(timeout=120_000)
         page.get_by_role("checkbox", name=f"Compare {name}").click()
     page.get_by_role("button", name="Compare", exact=True).click()
     page.get_by_text("paired bootstrap resamples").wait_for()
@@ -148,7 +148,7 @@ def test_an_evaluation_that_cannot_be_says_why(page, tmp_path):
     page.goto("new-evaluation")
     page.get_by_label("Folder or file on the server").fill(str(tmp_path / "empty"))
     page.get_by_role("button", name="Evaluate").click()
-    page.get_by_role("alert").wait_for(timeout=60_000)
+    page.get_by_role("alert").wait_for(timeout=120_000)
     assert "empty" in page.get_by_role("alert").inner_text()
     page.get_by_role("button", name="Dismiss").click()
     page.get_by_role("alert").wait_for(state="detached")

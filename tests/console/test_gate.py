@@ -148,7 +148,16 @@ def test_a_key_that_was_made_at_the_machine_opens_it_at_once(visitor, keyed):
 
 @pytest.mark.parametrize(
     ("wanted", "page"),
-    [("/models", "/models"), ("//evil.example", "/"), ("https://evil.example", "/"), ("/a?b", "/"), ("/sign-in", "/")],
+    [
+        ("/models", "/models"),
+        ("/deployments/e5.v2", "/deployments/e5.v2"),
+        ("/collections/my notes", "/collections/my%20notes"),
+        ("//evil.example", "/"),
+        ("/../docs", "/"),
+        ("https://evil.example", "/"),
+        ("/a?b", "/"),
+        ("/sign-in", "/"),
+    ],
 )
 def test_signing_in_leads_to_the_page_that_was_wanted(visitor, keyed, wanted, page):
     answer = visitor.post("/sign-in", params={"next": wanted}, data={"key": keyed.manage})
@@ -168,7 +177,9 @@ def test_a_revoked_key_ends_its_sessions_and_their_open_websockets(visitor, mana
 
     async def run():
         address = f"{keyed.url.replace('http', 'ws')}{SOCKET}"
-        async with websockets.connect(address, additional_headers={"cookie": cookie}, proxy=None) as socket:
+        async with websockets.connect(
+            address, additional_headers={"cookie": cookie}, proxy=None, open_timeout=120
+        ) as socket:
             assert (await socket.recv()).startswith("0")
             assert manager.delete(f"/keys/{id_}").status_code == 204
             await socket.send("40")
@@ -256,7 +267,7 @@ def test_there_is_none_where_none_is_wanted(start):
 @pytest.fixture
 def window(browser, keyed):
     context = browser.new_context(base_url=f"{keyed.url}/console/")
-    context.set_default_timeout(20_000)
+    context.set_default_timeout(120_000)
     yield context.new_page()
     context.close()
 
@@ -292,9 +303,10 @@ def test_an_open_page_asks_for_a_key_when_its_own_is_revoked(window, manager):
 def test_an_open_page_asks_for_a_key_when_the_first_is_made_elsewhere(browser, start):
     server = start()
     context = browser.new_context(base_url=f"{server.url}/console/")
+    context.set_default_timeout(120_000)
     page = context.new_page()
     page.goto("")
     page.get_by_role("heading", name="Overview").wait_for()
     httpx.post(f"{server.url}/keys", json={"name": "admin", "scopes": ["manage"]}).raise_for_status()
-    page.get_by_label("A key that may manage").wait_for(timeout=20_000)
+    page.get_by_label("A key that may manage").wait_for(timeout=120_000)
     context.close()

@@ -1,14 +1,16 @@
 """The models page: what it judges, brings, checks and deletes."""
 
 import asyncio
+import os
 import shutil
 import sys
 from pathlib import Path
 
 import httpx
 import pytest
+from starlette.requests import Request
 
-from efive.console import hardware, models, models_card
+from efive.console import hardware, models, models_card, sending
 from efive.console.hardware import Fit, Gpu, Machine
 from efive.console.models_adding import Adding, Phase
 from efive.engines.hardware import Hardware
@@ -101,6 +103,13 @@ def test_a_hostile_card_does_nothing(hostile):
         assert tag not in html
 
 
+def test_links_within_a_card_lead_to_its_headings():
+    html = models_card.html("See [below](#how-it-was-made).\n\n## Data\n\n## How it was made\n")
+    assert 'href="#card-how-it-was-made"' in html
+    assert '<h4 id="card-how-it-was-made">How it was made</h4>' in html
+    assert "<h4>Data</h4>" in html
+
+
 # -- the store -----------------------------------------------------------------------------------------------------
 
 
@@ -158,7 +167,7 @@ def run(store, apart):
     return lambda work: apart(running(work))
 
 
-async def ended(job, seconds=60):
+async def ended(job, seconds=240):
     async with asyncio.timeout(seconds):
         while job.phase is Phase.RUNNING:
             await asyncio.sleep(0.05)
@@ -197,7 +206,7 @@ def test_a_job_that_is_cancelled_leaves_no_process_and_no_model(run, store, bert
 
     async def work(adding):
         job = adding.copy(str(big), "mine")
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(240):
             while not job.done:
                 await asyncio.sleep(0.02)
         assert 0 < job.fraction < 1
@@ -207,6 +216,28 @@ def test_a_job_that_is_cancelled_leaves_no_process_and_no_model(run, store, bert
     assert run(work).phase is Phase.CANCELLED
     assert store.names() == ()
     assert not list((store.home / "incoming").iterdir())
+
+
+@pytest.fixture
+def forked(tmp_path):
+    """A file that is there once a fork of this process has run Python."""
+    seen = [tmp_path / "forked"]
+    os.register_at_fork(after_in_child=lambda: [path.touch() for path in seen])
+    yield seen[0]
+    seen.clear()
+
+
+def test_a_job_runs_no_python_in_a_fork_of_the_server(store, bert, forked):
+    async def work():
+        adding = Adding(store)
+        job = await ended(adding.copy(str(bert), "mine"))
+        await adding.close()
+        return job
+
+    uvloop = pytest.importorskip("uvloop")
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:  # the server's
+        assert runner.run(work()).phase is Phase.DONE
+    assert not forked.exists()
 
 
 def test_copies_bundles_and_checks(run, store, bert, tmp_path):
@@ -286,7 +317,7 @@ def test_a_folder_becomes_a_model_that_is_verified_deployed_and_deleted(page, se
     asked = dialog(page, "From a folder")
     asked.get_by_label("Folder on the server").fill("/no/such/folder")
     asked.get_by_role("button", name="Copy").click()
-    asked.get_by_role("alert").get_by_text("no folder /no/such/folder").wait_for()
+    asked.get_by_role("alert").get_by_text("/no/such/folder is not on the server").wait_for()
     asked.get_by_label("Folder on the server").fill(str(bert))
     asked.get_by_label("Name").fill("mine")
     asked.get_by_label("Name").press("Enter")
@@ -298,13 +329,13 @@ def test_a_folder_becomes_a_model_that_is_verified_deployed_and_deleted(page, se
     page.get_by_text("Intact: every file").wait_for()
 
     made = {"name": "live", "model": "mine", "precision": "fp32", "threads": 1}
-    httpx.post(f"{served.url}/deployments", json=made, timeout=60).raise_for_status()
+    httpx.post(f"{served.url}/deployments", json=made, timeout=240).raise_for_status()
     page.reload()
     row(page, "mine").get_by_text("Deployed as live").wait_for()
     page.get_by_role("button", name="Delete mine").click()
     page.get_by_role("button", name="Delete", exact=True).click()
     page.get_by_text("mine is the model of live; delete that deployment first").wait_for()
-    httpx.delete(f"{served.url}/deployments/live", timeout=60).raise_for_status()
+    httpx.delete(f"{served.url}/deployments/live", timeout=240).raise_for_status()
     page.get_by_role("button", name="Delete mine").click()
     page.get_by_role("dialog").get_by_text("Delete mine?").wait_for()
     page.keyboard.press("Escape")
@@ -313,6 +344,19 @@ def test_a_folder_becomes_a_model_that_is_verified_deployed_and_deleted(page, se
     page.get_by_role("button", name="Delete", exact=True).click()
     page.get_by_text("mine is deleted").wait_for()
     row(page, "mine").wait_for(state="detached")
+
+
+@pytest.mark.slow
+@pytest.mark.browser
+def test_a_models_own_page_has_it_under_any_name_and_checks_it(page, served, bert):
+    name = "50% a?b#c نموذج " + 60 * "x"
+    ModelStore(served.home).copy(bert, name)
+    page.goto("models")
+    page.get_by_role("link", name=name).click()
+    page.get_by_role("heading", name=name, level=2).wait_for()
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    page.get_by_role("button", name=f"Verify {name}").click()
+    page.get_by_text("Intact: every file").wait_for()
 
 
 @pytest.mark.slow
@@ -330,6 +374,24 @@ def test_without_a_network_the_page_says_what_else_there_is(page):
     asked.wait_for(state="detached")
     page.get_by_role("button", name="Dismiss: Pulling multilingual-e5-small").click()
     page.get_by_text("could not fetch").wait_for(state="detached")
+
+
+def test_a_file_that_the_server_cannot_keep_is_given_up(tmp_path, apart):
+    async def sent():
+        token, coming = sending.begin(tmp_path, 6)
+        coming.path.unlink()  # as little can be written as on a full disk
+
+        async def piece():
+            return {"type": "http.request", "body": b"abc"}
+
+        scope = {"type": "http", "method": "PUT", "path_params": {"token": token}, "query_string": b"at=0"}
+        answers = [await sending.receive(Request({**scope, "headers": []}, piece)) for _ in range(2)]
+        return [answer.status_code for answer in answers], coming
+
+    codes, coming = apart(sent())
+    assert codes == [507, 410]
+    assert coming.ended.is_set()
+    assert coming.fault == "No such file or directory"
 
 
 @pytest.mark.slow

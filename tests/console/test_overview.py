@@ -43,9 +43,9 @@ def test_steps_that_are_done_are_known():
 def test_the_page_follows_the_server(page, served):
     page.goto("")
     page.get_by_text("e5 answers requests.").wait_for()
-    httpx.post(f"{served.url}/deployments/e5/stop", timeout=60).raise_for_status()
+    httpx.post(f"{served.url}/deployments/e5/stop", timeout=240).raise_for_status()
     page.get_by_text("No model is at work").wait_for()
-    httpx.post(f"{served.url}/deployments/e5/start", timeout=60).raise_for_status()
+    httpx.post(f"{served.url}/deployments/e5/start", timeout=240).raise_for_status()
     page.get_by_text("e5 answers requests.").wait_for()
     for title in ("Models", "Settings"):
         page.get_by_role("navigation").get_by_role("link", name=title).click()
@@ -60,7 +60,9 @@ def test_all_of_it_is_reached_by_the_keyboard_and_fits_a_phone(page):
         page.keyboard.press("Tab")
         assert page.evaluate("document.activeElement.textContent") == "Skip to content"
         page.keyboard.press("Enter")
-        page.wait_for_function("document.activeElement.tagName == 'MAIN'")
+        page.wait_for_function("document.activeElement.matches('main *')")
+        assert page.evaluate("document.activeElement.firstElementChild.ariaLevel") == "1"
+        assert page.get_by_role("main").count() == 1
         unnamed = page.evaluate(
             """[...document.querySelectorAll("button, a, input")].filter(each => each.checkVisibility()
             && !(each.ariaLabel || each.textContent.trim() || each.labels?.length)).map(each => each.outerHTML)"""

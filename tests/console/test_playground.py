@@ -242,7 +242,7 @@ def test_the_map_has_a_point_for_each_text_and_joins_translations(compared):
 @pytest.fixture
 def expect():
     sync = pytest.importorskip("playwright.sync_api")
-    sync.expect.set_options(timeout=20_000)
+    sync.expect.set_options(timeout=120_000)
     return sync.expect
 
 

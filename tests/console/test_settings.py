@@ -123,7 +123,7 @@ def ask_for_key(page, name, *scopes):
 def test_from_the_first_key_to_a_revoked_one(browser, start):
     server = start()
     context = browser.new_context(base_url=f"{server.url}/console/")
-    context.set_default_timeout(20_000)
+    context.set_default_timeout(120_000)
     page = context.new_page()
     page.goto("settings")
     page.get_by_text("There are no keys").wait_for()

@@ -61,7 +61,7 @@ def run(snippet: Snippet, **variables: str) -> str:
     else:
         compile(snippet.code, snippet.client, "exec")
         command = [python_of(snippet.client), "-c", snippet.code]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=clean | variables, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=280, env=clean | variables, check=False)
     assert done.returncode == 0, f"{snippet.code}\n{done.stdout}\n{done.stderr}"
     return done.stdout
 

@@ -11,6 +11,7 @@ from efive.console.training import ConsoleTraining, Curves, Gain, curves, gains,
 from efive.console.work import Work
 from efive.deployments.training import Checked, Plan
 from efive.errors import DeploymentError, InputError
+from efive.models.store import ModelStore
 from efive.server.app import Options, running
 from efive.server.jobs import ENDED, Phase, new_id
 from efive.server.training import TrainingJob, run_of
@@ -131,7 +132,10 @@ def test_jobs_outlive_the_server_and_pauses(apart, tmp_path, bert, data):
             found = curves(run_of(jobs, job))
             assert [step for step, _ in found.loss] == list(range(1, 41))
             assert {gain.measure for gain in gains(found)} == {"nDCG@10", "RR@10", "R@100"}
+            with pytest.raises(InputError, match="cannot be a deployment's name"):
+                await training.deploy(jobs, job, "my model")
             await training.deploy(jobs, job, "mine")
+            assert ModelStore(home).names() == ("mine",)
             with pytest.raises(DeploymentError, match="there is a deployment mine already"):
                 await training.deploy(jobs, job, "mine")
             await service.deployments.start("mine")
@@ -210,7 +214,10 @@ def test_a_job_that_fails_says_why_and_can_be_deleted(page, tmp_path, data):
     assert page.get_by_label("Passages of a question").input_value() == "3"
     (data / "train.jsonl").unlink()
     page.get_by_role("button", name="Start training").click()
-    page.get_by_text(re.compile("no train.jsonl.*What is done is kept")).wait_for(timeout=60_000)
+    page.get_by_text(re.compile("no train.jsonl.*What is done is kept")).wait_for(timeout=120_000)
+    other = page.context.new_page()
+    other.goto(page.url)
     page.get_by_role("button", name="Delete").click()
     page.get_by_role("dialog").get_by_role("button", name="Delete").click()
-    page.get_by_text("Nothing has been trained here yet").wait_for()
+    for each in (page, other):
+        each.get_by_text("Nothing has been trained here yet").wait_for()

@@ -21,7 +21,7 @@ EXAMPLES = [
 @pytest.fixture
 def expect():
     sync = pytest.importorskip("playwright.sync_api")
-    sync.expect.set_options(timeout=30_000)
+    sync.expect.set_options(timeout=120_000)
     return sync.expect
 
 

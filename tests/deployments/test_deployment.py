@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import os
 import signal
 import subprocess
@@ -43,7 +44,7 @@ def run(test):
     async def checked():
         heard = []
         asyncio.get_running_loop().set_exception_handler(lambda _, context: heard.append(context))
-        async with asyncio.timeout(120):
+        async with asyncio.timeout(280):
             await test()
         assert heard == []
         assert asyncio.all_tasks() == {asyncio.current_task()}
@@ -69,8 +70,8 @@ def children():
     return found
 
 
-async def until(condition, seconds=60):
-    async with asyncio.timeout(seconds):
+async def until(condition):
+    async with asyncio.timeout(120):
         while not condition():
             await asyncio.sleep(0.02)
 
@@ -87,7 +88,8 @@ def rows_of(encoder, n, start=0):
 def crash(found, how=signal.SIGKILL):
     pid = found.engines[0].pid
     os.kill(pid, how)
-    os.kill(pid, signal.SIGCONT)  # the dead have nothing against it, and the stopped must hear the other one first
+    with contextlib.suppress(ProcessLookupError):  # it may be waited for by now
+        os.kill(pid, signal.SIGCONT)  # the stopped must hear the other one first
 
 
 def test_vectors_are_the_encoder_s_and_repeated_texts_are_computed_once(bert, encoder):
@@ -136,14 +138,16 @@ def test_a_crash_is_an_error_for_its_batch_only_and_the_engine_comes_back(bert, 
                 assert (found.crashes, found.phase, len(found.engines)) == (crashes, Phase.READY, 1)
                 assert how.name in found.reason
             await until(lambda: len(children()) == 1)
-            assert psutil.Process().num_fds() <= descriptors
+            # Other tests' servers in this process open files too, for a moment.
+            await until(lambda: psutil.Process().num_fds() <= descriptors)
 
     run(test)
 
 
-def test_it_gives_up_after_several_crashes_in_a_row_and_can_be_started_again(bert, encoder, monkeypatch):
+def test_it_gives_up_after_several_crashes_in_a_row_and_can_be_started_again(bert, encoder, monkeypatch, caplog):
     monkeypatch.setattr(pool, "PAUSE", 0.01)
     monkeypatch.setattr(pool, "RESTARTS", 1)
+    monkeypatch.setattr(pool, "_STEADY", 1e9)  # however long an engine takes to come back, it is one row
 
     async def test():
         async with deployed(bert) as found:
@@ -157,10 +161,45 @@ def test_it_gives_up_after_several_crashes_in_a_row_and_can_be_started_again(ber
             assert {type(each) for each in answers} <= {EngineCrashedError, NotReadyError}
             assert found.phase is Phase.FAILED
             assert found.reason == "2 crashes in a row; the last one: the engine's process ended: killed by SIGKILL"
+            assert [(each.message, each.model) for each in caplog.records] == [
+                ("an engine has crashed: the engine's process ended: killed by SIGKILL", "tiny"),
+                (f"failed: {found.reason}", "tiny"),
+            ]
             with pytest.raises(NotReadyError, match="tiny is failed: 2 crashes"):
                 await found.compute(rows_of(encoder, 1))
             await found.start(bert)
             assert (await found.compute(rows_of(encoder, 1))).vectors.shape == (1, 64)
+
+    run(test)
+
+
+def test_an_engine_that_does_not_come_back_at_once_is_tried_again(bert, encoder, monkeypatch):
+    monkeypatch.setattr(pool, "PAUSE", 0.01)
+
+    async def test():
+        async with deployed(bert) as found:
+            before = children()
+            crash(found)
+            await until(lambda: set(children()) - set(before))
+            (set(children()) - set(before)).pop().kill()  # while it warms
+            await until(lambda: found.crashes == 2 and found.engines)
+            with monkeypatch.context() as machine:
+                machine.setattr(subprocess, "Popen", refused)
+                crash(found)
+                await until(lambda: "could not be started: Resource temporarily unavailable" in found.reason)
+            await until(lambda: found.engines)
+            assert found.phase is Phase.READY
+            assert (await found.compute(rows_of(encoder, 1))).vectors.shape == (1, 64)
+            monkeypatch.setattr(pool, "RESTARTS", 1)
+            monkeypatch.setattr(subprocess, "Popen", refused)
+            crash(found)
+            await until(lambda: found.phase is Phase.FAILED)
+            assert found.reason.startswith(
+                "2 crashes in a row; the last one: the engine's process could not be started"
+            )
+
+    def refused(*_arguments, **_options):
+        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
 
     run(test)
 
@@ -248,13 +287,53 @@ def test_adaptive_to_none_and_back(bert, encoder, monkeypatch):
             rows = rows_of(encoder, 3)
             answers = await asyncio.gather(*(found.compute([row]) for row in rows))
             assert [answer.vectors.shape for answer in answers] == [(1, 64)] * 3
-            assert children()  # an engine was started for them, and they waited for it
+            assert found.scheduler.tally.rows == 3  # an engine was started for them, and they waited for it
             assert found.crashes == 0
             await until(lambda: not found.engines)
             monkeypatch.setattr(memory, "available", lambda: 0)
             with pytest.raises(NotReadyError, match="1 allocation"):
                 await found.compute(rows)
             assert found.phase is Phase.READY
+
+    run(test)
+
+
+def test_settings_that_change_while_it_starts_hold_when_it_is_ready(bert):
+    async def test():
+        found = Deployment(settings())
+        starting = asyncio.ensure_future(found.start(bert))
+        await until(children)
+        assert found.phase is Phase.STARTING
+        await found.update(settings(allocations=2, requests=7))
+        await starting
+        await until(lambda: len(found.engines) == 2)
+        assert found.scheduler.limits.requests == 7
+        await found.stop()
+
+    run(test)
+
+
+def test_a_new_start_serves_what_the_folder_holds_by_then(bert, encoder, tmp_path):
+    from safetensors.numpy import load_file, save_file
+
+    for file in bert.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+
+    async def test():
+        async with deployed(tmp_path, cache=1 << 20) as found:
+            row, held = rows_of(encoder, 1)[0], found.encoder
+            before = (await found.compute([row])).vectors
+            await found.stop()
+            weights = load_file(tmp_path / "model.safetensors")
+            save_file({name: -tensor for name, tensor in weights.items()}, tmp_path / "model.safetensors")
+            starting = asyncio.ensure_future(found.start(tmp_path))
+            await until(children)
+            with pytest.raises(NotReadyError, match="tiny is starting"):  # and not that an engine has crashed
+                await asyncio.to_thread(held.embed_passages, texts(1))
+            await starting
+            answer = await found.compute([row])
+            assert answer.cached == 0
+            assert not np.allclose(answer.vectors, before)
 
     run(test)
 
@@ -268,9 +347,9 @@ def test_stopping_a_start_ends_its_process(bert):
         with pytest.raises(asyncio.CancelledError):
             await starting
         assert found.phase is Phase.STOPPED
-        await until(lambda: not children(), 3)
+        await until(lambda: not children())
         await until(
-            lambda: not [each for each in set(threading.enumerate()) - others if each.name.startswith("efive-")], 10
+            lambda: not [each for each in set(threading.enumerate()) - others if each.name.startswith("efive-")]
         )
 
     run(test)
@@ -307,7 +386,7 @@ async def main():
     await found.start(Path(sys.argv[1]))
     print(*(each.pid for each in found.engines), flush=True)
     try:
-        await asyncio.sleep(60)
+        await asyncio.sleep(600)
     finally:
         print(*(each.poll() for each in [e._process for e in found.engines]), flush=True)
         await found.stop()
@@ -333,8 +412,8 @@ def test_a_server_that_ends_leaves_no_process_behind(bert, how):
             assert parent.stdout.readline().split() == ["None", "None"]
         else:
             parent.send_signal(how)
-        parent.wait(20)
-        _, alive = psutil.wait_procs(engines, 20)
+        parent.wait(120)
+        _, alive = psutil.wait_procs(engines, 60)
         assert not alive
 
 

@@ -7,8 +7,10 @@ import stat
 
 import pytest
 
+from efive.deployments import memory
 from efive.deployments.deployment import Phase
 from efive.deployments.manager import Deployments
+from efive.deployments.pool import Pool
 from efive.deployments.settings import Settings
 from efive.deployments.state import State
 from efive.errors import DeploymentError, InputError, ModelNotFoundError, NotReadyError
@@ -37,7 +39,7 @@ def run(test, folder):
         asyncio.get_running_loop().set_exception_handler(lambda _, context: heard.append(context))
         with state_in(folder) as state:
             found = Deployments(ModelStore(folder), state)
-            async with asyncio.timeout(120):
+            async with asyncio.timeout(280):
                 try:
                     await test(found)
                 finally:
@@ -48,7 +50,7 @@ def run(test, folder):
 
 
 async def until(condition):
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         while not condition():
             await asyncio.sleep(0.01)
 
@@ -132,6 +134,49 @@ def test_a_model_that_is_gone_or_broken_leaves_its_reason_and_no_unheard_error(b
         assert found.get("tiny").settings.requests == 7
 
     run(test, tmp_path)
+
+
+def test_what_is_deleted_is_gone_whoever_starts_it_or_takes_its_name_at_that_moment(bert, tmp_path):
+    async def test(found):
+        async def at_once(work):
+            while found.get("tiny").phase is not Phase.STOPPED:
+                await asyncio.sleep(0)
+            work()
+
+        first = found.create(wanted(bert))
+        await found.start("tiny")
+        await asyncio.gather(found.delete("tiny"), at_once(lambda: found.start_soon("tiny")))
+        assert (len(found), first.phase, first.engines) == (0, Phase.STOPPED, ())
+        found.create(wanted(bert))
+        await found.start("tiny")
+        await asyncio.gather(found.delete("tiny"), at_once(lambda: found.create(wanted(bert, requests=7))))
+        assert found.restore() == []
+        assert found.get("tiny").settings.requests == 7
+
+    run(test, tmp_path)
+
+
+def test_one_that_has_failed_is_still_to_run_and_can_be_replaced_as_soon_as_it_says_so(bert, tmp_path, monkeypatch):
+    async def first(found):
+        found.create(wanted(bert, allocations=2))
+        with monkeypatch.context() as machine:
+            machine.setattr(memory, "available", lambda: 0)
+            found.start_soon("tiny")
+            await until(lambda: found.get("tiny").phase is Phase.FAILED)
+        await found.update("tiny", wanted(bert))
+
+    async def second(found):
+        assert found.restore() == ["tiny"]
+        with monkeypatch.context() as broken:
+            broken.setattr(Pool, "fill", lambda *_: asyncio.sleep(0, 1 / 0))
+            found.start_soon("tiny")
+            await until(lambda: found.get("tiny").phase is Phase.FAILED)
+        found.create(wanted(bert, requests=7))
+        await found.start("tiny")
+        assert found.get("tiny").phase is Phase.READY
+
+    for each in (first, second):
+        run(each, tmp_path)
 
 
 def test_what_cannot_be_is_refused(bert, tmp_path):

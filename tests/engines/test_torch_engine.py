@@ -47,7 +47,7 @@ def test_work_goes_to_the_least_busy():
 
 def test_both_replicas_work_at_once():
     """Each waits for the other inside its work, which one alone would do for ever."""
-    meeting = threading.Barrier(2, timeout=30)
+    meeting = threading.Barrier(2, timeout=240)
     dispatch = LeastBusy([meeting.wait, meeting.wait])
 
     def work(_):

@@ -87,7 +87,7 @@ class Hub:
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    timeout = 10
+    timeout = 120
 
     def log_message(self, *args: object) -> None:
         pass

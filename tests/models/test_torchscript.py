@@ -124,6 +124,29 @@ def test_code_that_runs_at_loading_does_not_run(tmp_path):
     assert not (tmp_path / "ran").exists()
 
 
+@pytest.mark.parametrize("name", ["error.txt", "shape.json"])
+def test_a_link_that_the_process_leaves_is_not_followed(bert, tmp_path, name):
+    secret = tmp_path / "secret"
+    secret.write_text("of the server")
+    work = tmp_path / "work"
+    work.mkdir()
+    traced.trace(bert, work / torchscript.SCRIPT)
+    (work / name).symlink_to(secret)
+    with pytest.raises(ModelError) as refused:
+        torchscript.take(work, [[2, 5, 3]])
+    assert "of the server" not in str(refused.value)
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, lambda path: path.symlink_to("/dev/zero")])
+def test_what_is_no_file_is_not_opened(tmp_path, make):
+    make(tmp_path / "model.safetensors")
+    with (
+        pytest.raises(ModelError, match=r"left no file model\.safetensors"),
+        torchscript.opened(tmp_path / "model.safetensors"),
+    ):
+        pass
+
+
 CONFINED = """
 import sys, threading
 from efive.models.confinement import confine

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from datetime import timedelta
 from pathlib import Path
 
@@ -256,6 +257,8 @@ def test_readers_see_a_batch_wholly_or_not_at_all(collection, tmp_path):
             collection.add(batch(number))
             if number % 3 == 0:
                 collection.rebuild()
+                while number not in seen and any(thread.is_alive() for thread in threads):
+                    time.sleep(0.001)
         ended.set()
         for thread in threads:
             thread.join()

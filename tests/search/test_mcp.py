@@ -95,7 +95,7 @@ def test_stdout_carries_the_protocol_alone_and_interrupting_ends_it(arguments):
                 print(json.dumps({"jsonrpc": "2.0", **message}), file=process.stdin, flush=True)
             answers = [json.loads(process.stdout.readline()) for _ in range(2)]
             process.send_signal(signal.SIGINT)
-            assert process.wait(60) == -signal.SIGINT
+            assert process.wait(240) == -signal.SIGINT
             assert process.stdout.read() == ""
             assert "efive: warning: text 0 already begins with 'query: '" in process.stderr.read()
         finally:

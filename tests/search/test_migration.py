@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -165,6 +166,8 @@ def test_readers_go_on_and_change_over_by_themselves(path, encoder):
         assert ask() == [32, len(DOCUMENTS), ["d7"]]
         thread = threading.Thread(target=search)
         thread.start()
+        while not seen and thread.is_alive():
+            time.sleep(0.001)
         answers = []
         migrate(path, encoder, Wanted(window=40), progress=lambda _count: answers.append(ask()))
         ended.set()

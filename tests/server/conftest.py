@@ -33,5 +33,5 @@ def server(tmp_path_factory: pytest.TempPathFactory, large: Path) -> Iterator[Ru
 @pytest.fixture
 def http(server: Running) -> Iterator[httpx.Client]:
     """A client of the server."""
-    with httpx.Client(base_url=server.url, timeout=60) as client:
+    with httpx.Client(base_url=server.url, timeout=280) as client:
         yield client

@@ -65,7 +65,7 @@ def test_answers_are_as_described(keyed, mode):
         session.headers["authorization"] = f"Bearer {key}"
 
         def call(case):
-            case.call_and_validate(base_url=server.url, session=session, timeout=20, excluded_checks=beyond_schemas)
+            case.call_and_validate(base_url=server.url, session=session, timeout=120, excluded_checks=beyond_schemas)
 
         operations = [found.ok() for found in schema.get_all_operations()]
         wrong = [words for each in operations if (words := failure(each, mode, call))]

@@ -52,6 +52,14 @@ def test_token_ids_are_the_model_s_own(http, nano):
     assert both.json()["data"][1]["embedding"] == text[0]["embedding"]
 
 
+@pytest.mark.parametrize("asked", [{"model": "e5:query"}, {"input_type": "passage"}])
+def test_a_prefix_does_not_come_before_token_ids_and_that_is_said(http, asked):
+    answer = embed(http, input=[[1, 2, 3]], token_ids=True, **asked)
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "input")
+    assert "no prefix" in answer.json()["error"]["message"]
+    assert embed(http, input=[[1, 2, 3]], token_ids=True, model="e5:raw").status_code == 200
+
+
 @pytest.mark.parametrize("ids", [[1, 2, 3], [[1, 2, 3]], ["a", [1]]])
 def test_token_ids_are_refused_unless_they_are_said_to_be_the_model_s(http, ids):
     """LangChain sends OpenAI's by default, and most of them are ids of our vocabularies too."""
@@ -69,7 +77,7 @@ def test_token_ids_are_refused_unless_they_are_said_to_be_the_model_s(http, ids)
         ({"input": [[1], "a"], "token_ids": True}, 400, "input", None, "input 1 is a text among token ids"),
         ({"input": [[10**6]], "token_ids": True}, 400, "input", None, "check_embedding_ctx_length=False"),
         ({"input": ["a", 3]}, 400, "input", None, "input 1 is neither"),
-        ({"input": "word " * 600}, 400, "input", "context_length_exceeded", "512"),
+        ({"input": "word " * 600}, 400, "input", "context_length_exceeded", '512; `"truncate": "end"`'),
         ({"input": "a", "encoding_format": "int8"}, 400, "encoding_format", None, "float or base64"),
         ({"input": "a", "dimensions": 100}, 400, "dimensions", None, "384"),
         ({"input": "a", "input_type": "question"}, 400, "input_type", None, "query, passage"),

@@ -113,7 +113,7 @@ def helm(values: dict) -> dict:
     if find_spec("helm_python") is None:
         pytest.skip("helm-python-sdk is not installed")
     command = [sys.executable, "-c", _HELM, str(CHART), json.dumps(values)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
     if done.returncode:
         raise HelmError(done.stderr)
     return json.loads(done.stdout)

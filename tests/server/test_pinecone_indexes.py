@@ -30,7 +30,11 @@ def test_vectors_are_the_encoder_s(http, nano, role):
         (["a"], {"input_type": "query", "dimension": 100}, "384"),
         ([], {"input_type": "query"}, "no inputs"),
         (["a"] * 97, {"input_type": "query"}, "97 exceeds the maximum of 96"),
-        (["a", "word " * 600], {"input_type": "query", "truncate": "NONE"}, "text 1 has 604 tokens"),
+        (
+            ["a", "word " * 600],
+            {"input_type": "query", "truncate": "NONE"},
+            'reads 512; `"truncate": "END"` has it cut',
+        ),
     ],
 )
 def test_what_cannot_be_embedded_is_a_400_in_pinecone_s_shape(http, texts, parameters, words):
@@ -85,6 +89,10 @@ def test_the_host_is_at_the_address_that_the_client_used(http):
     assert http.post(f"{host}//describe_index_stats").json()["totalVectorCount"] == 0
 
 
+def schema(**field):
+    return {"fields": {"f": field}}
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -99,6 +107,8 @@ def test_the_host_is_at_the_address_that_the_client_used(http):
         ({"vector_type": "sparse"}, "dense"),
         ({"spec": {"pod": {"environment": "x"}}}, "serverless"),
         ({"schema": {"fields": {"s": {"type": "sparse_vector"}}}}, "dense_vector or semantic_text"),
+        ({"deployment": {"deployment_type": "pod"}, "schema": schema(type="dense_vector", dimension=4)}, "managed"),
+        ({"deployment": {"deployment_type": "pod"}, "schema": schema(type="semantic_text", model="e5")}, "managed"),
         ({"deletion_protection": "perhaps"}, "enabled or disabled"),
     ],
 )
@@ -141,7 +151,7 @@ def test_keys_are_asked_for_and_everything_is_there_after_a_restart(tmp_path):
     vector = {"id": "a", "values": [1, 2, 3, 4], "metadata": {"x": 1}}
     with serving(Options(tmp_path, deployments)) as server:
         keys = {scope: server.service.access.create(scope, [scope])[1] for scope in ("search", "manage")}
-        with httpx.Client(base_url=server.url, headers={"Api-Key": keys["manage"]}, timeout=60) as http:
+        with httpx.Client(base_url=server.url, headers={"Api-Key": keys["manage"]}, timeout=280) as http:
             call(http, f"{make(http, 'plain')}/vectors/upsert", vectors=[vector], namespace="n")
             send(http, make_for_model(http, "with-model"), RECORDS[0])
         answer = httpx.get(f"{server.url}{BASE}/indexes")
@@ -152,7 +162,7 @@ def test_keys_are_asked_for_and_everything_is_there_after_a_restart(tmp_path):
         assert (answer.status_code, answer.json()["code"]) == (403, 7)
     with (
         serving(Options(tmp_path, deployments)) as server,
-        httpx.Client(base_url=server.url, headers={"Api-Key": keys["manage"]}, timeout=60) as http,
+        httpx.Client(base_url=server.url, headers={"Api-Key": keys["manage"]}, timeout=280) as http,
     ):
         found = http.get(f"{BASE}/_i/plain/vectors/fetch?ids=a&namespace=n").json()["vectors"]["a"]
         assert found == vector | {"values": [1.0, 2.0, 3.0, 4.0]}

@@ -1,10 +1,19 @@
 """Pinecone's door, by its wire form: records, which its own models embed."""
 
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import httpx
 import numpy as np
 import pytest
-from pinecone_calls import BASE, LARGE, RECORDS, call, make_for_model, send
+from pinecone_calls import BASE, LARGE, RECORDS, call, make, make_for_model, send
+from served import serving
 
+from efive.deployments.settings import Settings
 from efive.search.collection import Collection
+from efive.server.app import Options
 
 
 @pytest.mark.parametrize("metric", ["cosine", "dotproduct", "euclidean"])
@@ -83,3 +92,79 @@ def test_an_index_s_schema_may_ask_for_a_model(http):
     assert send(http, answer.json()["host"], {"_id": "a", "words": "text"}).status_code == 201
     older = http.get(f"{BASE}/indexes/by-schema").json()
     assert (older["embed"]["field_map"], older["dimension"]) == ({"text": "words"}, 1024)
+
+
+@contextmanager
+def written_to(server, name):
+    """Within the block, somebody else writes to a collection that is open, and takes his time."""
+    begun, gate = threading.Event(), threading.Event()
+
+    def documents():
+        begun.set()
+        gate.wait(240)
+        yield from ()
+
+    collection = server.service.collections._open[name].collection
+    writer = threading.Thread(target=lambda: collection.add(documents()))
+    writer.start()
+    try:
+        assert begun.wait(240)
+        yield
+    finally:
+        gate.set()
+        writer.join(240)
+
+
+def arrived(server, count):
+    """Wait until so many requests are at the server, and have come to what they wait for."""
+    while server.requests() < count:
+        time.sleep(0.01)
+    time.sleep(0.3)
+
+
+def test_other_indexes_answer_while_many_wait_to_write_to_one(http, server):
+    host, other = make_for_model(http, "crowded"), make(http, "beside")
+    call(http, f"{other}/vectors/upsert", vectors=[{"id": "a", "values": [1, 0, 0, 0]}])
+    assert send(http, host, RECORDS[0]).status_code == 201
+    with ThreadPoolExecutor(20) as pool:
+        with written_to(server, "crowded"):
+            sent = [pool.submit(send, http, host, RECORDS[1]) for _ in range(20)]
+            for _ in range(20):
+                found = httpx.post(f"{other}/query", json={"vector": [1, 0, 0, 0], "topK": 1})
+                assert found.json()["matches"][0]["id"] == "a"
+                time.sleep(0.02)
+            assert not any(each.done() for each in sent)
+        assert {each.result().status_code for each in sent} == {201}
+
+
+def test_an_index_that_goes_does_not_wait_for_all_who_want_to_write_to_it(http, server):
+    host = make_for_model(http, "leaving")
+    assert send(http, host, RECORDS[0]).status_code == 201
+    with ThreadPoolExecutor(5) as pool:
+        with written_to(server, "leaving"):
+            sent = [pool.submit(send, http, host, RECORDS[1]) for _ in range(4)]
+            arrived(server, 4)  # one has begun by then and the others wait; whoever comes later finds no index
+            deleted = pool.submit(http.delete, f"{BASE}/indexes/leaving")
+            arrived(server, 5)
+        assert deleted.result().status_code == 202
+        assert sorted(each.result().status_code for each in sent)[1:] == [404] * 3
+    assert http.get("/collections/leaving").status_code == 404
+    make_for_model(http, "leaving")
+
+
+def test_records_count_against_a_key_s_share(tmp_path, bert):
+    with serving(Options(tmp_path, (Settings(name="e5", model=str(bert), precision="fp32", threads=1),))) as server:
+        _, once = server.service.access.create("once", ["manage"], tokens_per_minute=1)
+        _, free = server.service.access.create("free", ["manage"])
+        with httpx.Client(base_url=server.url, headers={"api-key": once}) as http:
+            host = make_for_model(http, "counted")
+            assert send(http, host, RECORDS[0]).status_code == 201
+            refused = send(http, host, RECORDS[1])
+            assert (refused.status_code, refused.json()["code"]) == (429, 8)
+            assert int(refused.headers["retry-after"]) > 0
+            changed = {"id": "fox", "setMetadata": {"t": "Foxes sleep."}}
+            assert http.post(f"{host}/vectors/update", json=changed).status_code == 429
+            assert http.post(f"{host}/vectors/update", json={"id": "fox", "setMetadata": {"a": 1}}).status_code == 200
+            assert send(http, host, RECORDS[1], namespace="x").status_code == 429
+            http.headers["api-key"] = free
+            assert send(http, host, RECORDS[1]).status_code == 201

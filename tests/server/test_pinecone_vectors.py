@@ -1,5 +1,9 @@
 """Pinecone's door, by its wire form: vectors of an index."""
 
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 from pinecone_calls import BASE, call, make
@@ -73,7 +77,8 @@ def test_pages_have_every_id_once_and_the_last_has_no_token(http):
     assert "pagination" not in page
     found = call(http, f"{host}/vectors/fetch_by_metadata", filter={"x": {"$exists": False}}, limit=26)
     assert (len(found["vectors"]), "pagination" in found) == (26, False)
-    assert http.get(f"{host}/vectors/list", params={"paginationToken": "é"}).status_code == 400
+    for wrong in ({"paginationToken": "é"}, {"limit": "²"}, {"limit": "9" * 5000}, {"limit": "0"}, {"limit": "-1"}):
+        assert http.get(f"{host}/vectors/list", params=wrong).status_code == 400
 
 
 def test_namespaces_are_worlds_of_their_own(http):
@@ -101,6 +106,28 @@ def test_namespaces_are_worlds_of_their_own(http):
     assert call(http, f"{host}/describe_index_stats")["namespaces"] == {"": {"vectorCount": 1}}
     answer = http.post(f"{host}/vectors/delete", json={"deleteAll": True, "namespace": "a/b c"})
     assert (answer.status_code, answer.json()["code"]) == (404, 5)
+
+
+def test_an_index_that_goes_while_it_is_used_is_a_404(http):
+    over = threading.Event()
+
+    def use(method, path, **body):
+        seen = set()
+        while not over.is_set():
+            answer = http.request(method, f"{BASE}/_i/gone/{path}", json=body or None)
+            seen.add((answer.status_code, answer.json().get("message") if answer.status_code == 500 else None))
+        return seen
+
+    rows = [{"id": f"{i}", "values": [1, 2, 3, i]} for i in range(50)]
+    calls = [("POST", "vectors/upsert", {"vectors": rows})] * 3 + [("GET", "vectors/list", {})] * 2
+    with ThreadPoolExecutor(5) as pool:
+        users = [pool.submit(use, method, path, **body) for method, path, body in calls]
+        for _ in range(5):
+            make(http, "gone")
+            time.sleep(0.3)
+            assert http.delete(f"{BASE}/indexes/gone").status_code == 202
+        over.set()
+    assert set().union(*(each.result() for each in users)) == {(200, None), (404, None)}
 
 
 def test_updates_change_what_they_name(http):

@@ -2,9 +2,10 @@
 
 import json
 import os
-import socket
+import re
 import subprocess
 import sys
+import threading
 import time
 
 import httpx
@@ -13,6 +14,7 @@ import psutil
 import pytest
 from server.conftest import serving
 
+from efive.deployments.allocation import Allocation
 from efive.deployments.settings import Settings
 from efive.server.app import Options
 
@@ -44,7 +46,7 @@ def make(http, project, **body):
 @pytest.fixture(scope="module")
 def wide(server):
     """An endpoint of batch size 32."""
-    with httpx.Client(base_url=server.url, timeout=60) as http:
+    with httpx.Client(base_url=server.url, timeout=280) as http:
         return make(http, "forms", name="wide", batch_size=32)
 
 
@@ -151,12 +153,22 @@ def test_endpoints_that_cannot_be(http, wide, body, status, words):
     answer = http.post(f"{API}/projects/forms/endpoints", json=body)
     assert answer.status_code == status
     assert words in answer.json()["error"]["message"]
+    assert answer.json()["error"]["type"] == "invalid_request_error"
 
 
-def test_an_endpoint_brings_its_deployment_and_takes_it_away(http, bert):
+def test_an_endpoint_brings_its_deployment_and_takes_it_away(http, bert, monkeypatch):
+    warm, asked = Allocation.warm, threading.Event()
+
+    def held(self):
+        asked.wait()
+        warm(self)
+
+    monkeypatch.setattr(Allocation, "warm", held)
     made = http.post(f"{API}/projects/life/endpoints", json={"name": "own", "model": str(bert), "batch_size": 32})
     assert made.json()["status"] in {"Created", "SettingUp"}
-    assert ask(http, made.json(), "nlp", ["a"]).status_code == 503
+    early = ask(http, made.json(), "nlp", ["a"])
+    asked.set()
+    assert early.status_code == 503
     where = f"{API}/projects/life/endpoints/own"
     assert until(lambda: http.get(where).json(), "Live")["deployment"] == "life/own"
     assert vectors("nlp", ask(http, made.json(), "nlp", ["a"])).shape == (1, 64)
@@ -164,6 +176,15 @@ def test_an_endpoint_brings_its_deployment_and_takes_it_away(http, bert):
     assert http.get(where).status_code == 404
     assert ask(http, made.json(), "nlp", ["a"]).status_code == 404
     assert "life/own" not in http.get("/openai/v1/models").text
+
+
+def test_a_deployment_goes_with_the_last_endpoint_that_uses_it(http, bert):
+    for name, model in (("first", str(bert)), ("second", "heirs/first"), ("third", "heirs/first")):
+        made = http.post(f"{API}/projects/heirs/endpoints", json={"name": name, "model": model})
+        assert made.json()["deployment"] == "heirs/first"
+    for name, deployed in (("first", 200), ("third", 200), ("second", 404)):
+        assert http.delete(f"{API}/projects/heirs/endpoints/{name}").status_code == 200
+        assert http.get("/deployments/heirs%2Ffirst").status_code == deployed
 
 
 # -- batch predictions -------------------------------------------------------------------------------------------------
@@ -225,7 +246,7 @@ def e5(home):
 
 
 def test_with_server_keys_making_needs_manage_and_predicting_embed(tmp_path):
-    with serving(e5(tmp_path)) as server, httpx.Client(base_url=server.url, timeout=60) as http:
+    with serving(e5(tmp_path)) as server, httpx.Client(base_url=server.url, timeout=280) as http:
         keys = {scope: server.service.access.create(scope, [scope])[1] for scope in ("embed", "manage")}
         manage = {"key": keys["manage"]}
         body = {"name": "one", "model": "e5"}
@@ -243,8 +264,8 @@ def test_with_server_keys_making_needs_manage_and_predicting_embed(tmp_path):
 
 @pytest.mark.slow
 def test_a_restarted_server_has_its_endpoints_and_goes_on_with_its_jobs(tmp_path, nano):
-    texts = [f"passage: {i} " + "word " * 20 for i in range(200)]
-    with serving(e5(tmp_path)) as server, httpx.Client(base_url=server.url, timeout=60) as http:
+    texts = [f"passage: {i} " + "word " * 20 for i in range(2000)]
+    with serving(e5(tmp_path)) as server, httpx.Client(base_url=server.url, timeout=280) as http:
         made = make(http, "p", name="one")
         id_ = http.post(f"{API}/projects/p/endpoints/one/batch-jobs", content=lines(texts)).json()["id"]
         where = f"{API}/projects/p/batch-jobs/{id_}"
@@ -252,15 +273,15 @@ def test_a_restarted_server_has_its_endpoints_and_goes_on_with_its_jobs(tmp_path
             time.sleep(0.01)
     part = tmp_path / "samba" / "batch" / id_ / "result.part.jsonl"
     before = part.read_bytes()
-    assert 0 < before.count(b"\n") < 200
+    assert 0 < before.count(b"\n") < 2000
     part.write_bytes(before + b'{"id": "t')  # as a kill would leave it
-    with serving(e5(tmp_path)) as server, httpx.Client(base_url=server.url, timeout=60) as http:
+    with serving(e5(tmp_path)) as server, httpx.Client(base_url=server.url, timeout=280) as http:
         assert vectors("nlp", ask(http, made | {"urls": {"nlp": "/samba/api/predict/nlp/p/one"}}, "nlp", ["a"])).size
         until(lambda: http.get(where).json(), "completed")
         result = http.get(f"{where}/result").content
     assert result.startswith(before)
     found = [json.loads(line) for line in result.splitlines()]
-    assert [each["id"] for each in found] == [f"t{i}" for i in range(200)]
+    assert [each["id"] for each in found] == [f"t{i}" for i in range(2000)]
     np.testing.assert_allclose([each["value"] for each in found], nano.embed(texts, "raw").vectors, atol=1e-5)
 
 
@@ -355,25 +376,20 @@ def test_training_jobs_that_cannot_be(http, body, words):
 
 
 class Killable:
-    """`efive serve` in a process, on a port and a home of its own."""
+    """`efive serve` in a process, on a home of its own."""
 
     def __init__(self, home):
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        command = [sys.executable, "-m", "efive", "serve", "--port", str(port), "--model", "e5=bundled"]
-        self.process = subprocess.Popen(command, env=os.environ | {"EFIVE_HOME": str(home)}, stderr=subprocess.DEVNULL)
-        self.http = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60)
+        said = home.with_name("stderr")
+        command = [sys.executable, "-m", "efive", "serve", "--port", "0", "--model", "e5=bundled"]
+        with said.open("wb") as file:
+            self.process = subprocess.Popen(command, env=os.environ | {"EFIVE_HOME": str(home)}, stderr=file)
+        while not (found := re.search(r"http://[0-9.:]+", said.read_text())):
+            assert self.process.poll() is None, "the server did not start"
+            time.sleep(0.05)
+        self.http = httpx.Client(base_url=found[0], timeout=280)
 
     def __enter__(self):
-        while True:
-            assert self.process.poll() is None, "the server did not start"
-            try:
-                self.http.get("/health/live")
-            except httpx.TransportError:
-                time.sleep(0.05)
-            else:
-                return self
+        return self
 
     def __exit__(self, *_):
         self.process.kill()

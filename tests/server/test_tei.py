@@ -28,6 +28,17 @@ def test_prompts_are_the_roles(http, nano):
     assert "Available prompts: query, passage" in refused.json()["error"]
 
 
+@pytest.mark.parametrize("asked", [{"prompt_name": "query"}, {"model": "e5:query"}])
+def test_a_prompt_comes_before_token_ids_too(http, nano, asked):
+    ids = [each.tolist() for each in nano.tokenizer.encode(["hi", "there"])]
+    found = http.post("/tei/embed", json={"inputs": ids, **asked})
+    np.testing.assert_allclose(found.json(), nano.embed_queries(["hi", "there"]).vectors, atol=1e-5)
+    plain = http.post("/tei/embed", json={"inputs": ids})
+    np.testing.assert_allclose(plain.json(), nano.embed(["hi", "there"], "raw").vectors, atol=1e-5)
+    assert (found.headers["x-efive-role"], plain.headers["x-efive-role"]) == ("query", "raw")
+    assert http.post("/tei/embed", json={"inputs": [[10**7]], **asked}).status_code == 422
+
+
 def test_a_model_can_be_named_with_a_role(http, nano):
     answer = http.post("/tei/embed", json={"inputs": "hi", "model": "e5:query"})
     np.testing.assert_allclose(answer.json(), nano.embed_queries(["hi"]).vectors, atol=1e-5)
@@ -46,6 +57,7 @@ def test_long_texts_are_cut_on_either_side_or_refused(http, nano):
     np.testing.assert_allclose([cut["left"].json()[0], cut["Right"].json()[0]], expected, atol=1e-5)
     refused = http.post("/tei/embed", json={"inputs": text, "truncate": False})
     assert (refused.status_code, refused.json()["error_type"]) == (422, "Validation")
+    assert refused.json()["error"].endswith('`"truncate": true` has it cut')
 
 
 def test_vectors_as_pooled_and_shorter(http):
@@ -55,6 +67,8 @@ def test_vectors_as_pooled_and_shorter(http):
     np.testing.assert_allclose(pooled / np.linalg.norm(pooled), unit, atol=1e-5)
     short = np.array(http.post("/tei/embed", json={"inputs": ["hello"], "dimensions": 16}).json())
     np.testing.assert_allclose(short, unit[:, :16] / np.linalg.norm(unit[:, :16]), atol=1e-5)
+    both = {"inputs": ["hello"], "dimensions": 16, "normalize": False}
+    np.testing.assert_allclose(http.post("/tei/embed", json=both).json(), pooled[:, :16], atol=1e-5)
 
 
 @pytest.mark.parametrize("path", ["/tei/similarity", "/tei"])
@@ -76,6 +90,8 @@ def test_tokens_and_back(http, nano):
     ids = [each["id"] for each in tokens]
     assert http.post("/tei/decode", json={"ids": ids}).json() == ["hello there"]  # the bundled model reads lower case
     assert http.post("/tei/decode", json={"ids": [10**7]}).status_code == 422
+    refused = http.post("/tei/tokenize", json={"inputs": ["a " * 250_000] * 3})
+    assert (refused.status_code, "1500000 characters" in refused.json()["error"]) == (422, True)
     for many in (("/tei/tokenize", {"inputs": ["a"] * 33}), ("/tei/decode", {"ids": [[5]] * 33})):
         refused = http.post(many[0], json=many[1])
         assert (refused.status_code, "batch size 33" in refused.json()["error"]) == (422, True)
@@ -97,6 +113,24 @@ def test_tokens_and_back(http, nano):
 def test_errors_have_tei_s_words(http, body, status, word, message):
     answer = http.post("/tei/embed", json=body)
     assert (answer.status_code, answer.json()["error_type"]) == (status, word)
+    assert message in answer.json()["error"]
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "message"),
+    [
+        ("similarity", {"inputs": {"source_sentence": "", "sentences": ["a"]}}, "`inputs` cannot be empty"),
+        ("similarity", {"inputs": {"source_sentence": "a", "sentences": ["a", ""]}}, "`inputs` cannot be empty"),
+        ("similarity", {"inputs": {"source_sentence": "a", "sentences": []}}, "`inputs.sentences` cannot be empty"),
+        ("tokenize", {"inputs": []}, "`inputs` cannot be empty"),
+        ("tokenize", {"inputs": ["a", ""]}, "`inputs` cannot be empty"),
+        ("decode", {"ids": []}, "`ids` cannot be empty"),
+        ("decode", {"ids": [[5], []]}, "`ids` cannot be empty"),
+    ],
+)
+def test_nothing_is_refused_wherever_it_stands(http, path, body, message):
+    answer = http.post(f"/tei/{path}", json=body)
+    assert (answer.status_code, answer.json()["error_type"]) == (400, "Empty")
     assert message in answer.json()["error"]
 
 

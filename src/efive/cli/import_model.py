@@ -56,7 +56,7 @@ def command(  # noqa: PLR0913, PLR0917 - options, each by its name
     passage = read.prompts.passage if ingest_prefix is None else ingest_prefix
     query = read.prompts.query if search_prefix is None else search_prefix
     read = replace(read, prompts=replace(read.prompts, query=query, passage=passage))
-    id_ = model_id or derived_id(model)
+    id_ = model_id or _derived(model)
     server = _Server(url.rstrip("/"), api_key)
     one = f"/_ml/trained_models/{quote(id_, safe='')}"
     if server.call("GET", one, missing=True) is not None:
@@ -80,6 +80,18 @@ def command(  # noqa: PLR0913, PLR0917 - options, each by its name
 def derived_id(model: str) -> str:
     """Return the id that eland makes of a folder or a hub's id: lower case, at most its last 64 characters."""
     return re.sub(r"[\s\\/]", "__", model).lower()[-64:].removeprefix("__")
+
+
+def _derived(model: str) -> str:
+    from efive.server.elastic.errors import ElasticError
+    from efive.server.elastic.models import configs
+
+    id_ = derived_id(model)
+    try:
+        configs.check_id(id_)
+    except ElasticError:
+        raise InputError(f"{model} makes the id {id_!r}, which no trained model can have; --id gives another") from None
+    return id_
 
 
 def _bundle(read: Any, folder: Path, id_: str) -> Path:  # noqa: ANN401 - a Checkpoint, not imported here

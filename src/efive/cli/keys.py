@@ -52,6 +52,7 @@ def create(
     if given is None:
         click.echo(secret)
     click.echo(f"efive: key {key.id} for {', '.join(key.scopes)}; keep it, only its hash is kept here", err=True)
+    click.echo("efive: a server that runs takes it when it starts again", err=True)
 
 
 @command.command("list")
@@ -73,6 +74,7 @@ def revoke(id_: str) -> None:
     with closing(_state()) as state:
         if not Access(state).revoke(id_):
             raise InputError(f"there is no key {id_!r}; `efive keys list` shows them")
+    click.echo(f"efive: a server that runs takes it until it starts again, or until DELETE /keys/{id_}", err=True)
 
 
 def _given(file: Path) -> str:

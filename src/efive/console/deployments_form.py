@@ -1,6 +1,8 @@
 """What the dialogs about deployments ask for, and the settings that it makes. No pixels."""
 
 import math
+import re
+import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -135,5 +137,7 @@ def _seconds(value: float | None, name: str) -> float:
 def free_name(model: str, deployments: Deployments) -> str:
     """Return a name for a deployment of a model that none has yet."""
     taken = {each.name for each in deployments}
-    plain = "e5" if model == BUNDLED else (Path(model).name or "e5")
+    name = unicodedata.normalize("NFKD", Path(model).name).encode("ascii", "ignore").decode()
+    letters = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.")  # a model's name may have any others
+    plain = "e5" if model == BUNDLED else (letters or "e5")
     return next(name for n in range(1, len(taken) + 2) if (name := plain if n == 1 else f"{plain}-{n}") not in taken)

@@ -39,6 +39,9 @@ _HEAD = """
 body { font-family: system-ui, sans-serif; }
 :focus-visible { outline: 2px solid #1976d2; outline-offset: 2px; }
 .q-btn { text-transform: none; }
+.q-notification__actions, .q-notification__actions .q-btn { color: inherit !important; }
+.q-field__messages { white-space: pre-wrap; }
+.q-field--with-bottom { padding-bottom: 0; } .q-field__bottom--animated { position: static; transform: none; }
 body { --q-positive: #1b7f35 !important; }
 .body--dark { --q-primary: #8ab4f8 !important; --q-negative: #ff8a80 !important; --q-positive: #5fd382 !important; }
 .body--dark .bg-primary, .body--dark .q-header { --q-primary: #1f4fa3 !important; }
@@ -93,10 +96,10 @@ def page(title: str) -> Iterator[None]:
                 with ui.item_section().props("avatar").classes("min-w-0 pr-3"):
                     ui.icon(entry.icon)
                 ui.item_section(entry.title)
-    content = ui.element("main").props('tabindex="-1"').classes("w-full max-w-6xl mx-auto p-2 md:p-4")
+    content = ui.element("div").props('tabindex="-1"').classes("w-full max-w-6xl mx-auto p-2 md:p-4")
     ui.skip_link("Skip to content", target=content)
     with content:
-        ui.label(title).classes("text-2xl font-medium mb-3").props('role="heading" aria-level="1"')
+        ui.label(title).classes("text-2xl font-medium mb-3 wrap-anywhere").props('role="heading" aria-level="1"')
         yield
 
 

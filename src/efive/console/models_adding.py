@@ -3,11 +3,14 @@
 import asyncio
 import contextlib
 import logging
+import subprocess
 import sys
 import time
 from collections import deque
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import IO
 
 import msgspec
 
@@ -184,24 +187,22 @@ class Adding:
             job.phase, job.error = Phase.FAILED, str(error)
 
     async def _listen(self, job: Job) -> None:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-P",  # whatever lies in this folder is no module of ours
-            "-m",
-            "efive.console.models_child",
-            msgspec.json.encode(job.order).decode(),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
+        order = msgspec.json.encode(job.order).decode()
+        # -P: whatever lies in this folder is no module of ours. And not by asyncio, see efive.deployments.processes.
+        process = subprocess.Popen(  # noqa: S603 - our own program
+            [sys.executable, "-P", "-m", "efive.console.models_child", order],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
         )
         try:
             assert process.stdout is not None
-            async for line in process.stdout:
+            async for line in _lines(process.stdout):
                 with contextlib.suppress(msgspec.DecodeError):  # what a library prints
                     job.heard(msgspec.json.decode(line, type=Said))
-            code = await process.wait()
+            code = await asyncio.to_thread(process.wait)
         finally:
-            if process.returncode is None:
+            if process.poll() is None:
                 await asyncio.shield(_end(process))
         if code != 0 and not job.error:
             job.error = f"its process ended with {code}, perhaps for want of memory"
@@ -229,11 +230,19 @@ def adding_of(service: Service) -> Adding:
     return Adding(ModelStore(service.home))
 
 
-async def _end(process: asyncio.subprocess.Process) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        process.terminate()
-        try:
-            await asyncio.wait_for(process.wait(), _PATIENCE)
-        except TimeoutError:
-            process.kill()
-            await process.wait()
+async def _lines(pipe: IO[bytes]) -> AsyncIterator[bytes]:
+    reader = asyncio.StreamReader()
+    transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), pipe
+    )
+    with contextlib.closing(transport):
+        async for line in reader:
+            yield line
+
+
+async def _end(process: "subprocess.Popen[bytes]") -> None:
+    process.terminate()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        await asyncio.to_thread(process.wait, _PATIENCE)
+    process.kill()  # which does nothing to one that has ended
+    await asyncio.to_thread(process.wait)

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from html import escape
+from itertools import pairwise
 from pathlib import Path
 
 from markdown_it import MarkdownIt
@@ -19,6 +20,8 @@ _CODE = re.compile(r"[A-Za-z][A-Za-z-]{1,11}")
 _LONGEST = 200_000
 """Characters of a card that are shown; the published ones have megabytes of results before their text."""
 _LINKS = ("http://", "https://", "mailto:", "#")
+_PLACE = "card-"
+"""Begins the ids of a card's headings: those of the page are other ones."""
 
 
 def read(folder: Path) -> str:
@@ -65,7 +68,18 @@ def html(card: str) -> str:
     for token in tokens:
         if token.type in {"heading_open", "heading_close"}:
             token.tag = f"h{min(6, int(token.tag[1]) + 2)}"
+    _name_places(tokens)
     return str(_MARKDOWN.renderer.render(tokens, _MARKDOWN.options, {}))
+
+
+def _name_places(tokens: Sequence[Token]) -> None:
+    """Give the headings that the card's own links lead to an id, as the hub makes them."""
+    links = [part for token in tokens for part in token.children or () if part.type == "link_open"]
+    wanted = {str(link.attrs.get("href", "")) for link in links}
+    for heading, text in pairwise(tokens):
+        name = re.sub(r"[^\w -]", "", text.content.lower()).replace(" ", "-")
+        if heading.type == "heading_open" and f"#{name}" in wanted:
+            heading.attrs["id"] = _PLACE + name
 
 
 def _picture(
@@ -82,8 +96,11 @@ def _link(
     renderer: RendererHTML, tokens: Sequence[Token], number: int, options: OptionsDict, environment: EnvType
 ) -> str:
     token = tokens[number]
-    if not str(token.attrs.get("href", "")).lower().startswith(_LINKS):
+    address = str(token.attrs.get("href", ""))
+    if not address.lower().startswith(_LINKS):
         token.attrs.pop("href", None)
+    elif address.startswith("#"):
+        token.attrs["href"] = f"#{_PLACE}{address[1:]}"
     token.attrs["rel"] = "noopener noreferrer nofollow"
     return str(renderer.renderToken(tokens, number, options, environment))
 

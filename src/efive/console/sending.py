@@ -27,6 +27,8 @@ class Sending:
     size: int
     """Bytes."""
     received: int = 0
+    fault: str = ""
+    """Why the server has given it up."""
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when all is there, or it was given up."""
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -85,11 +87,17 @@ def end(token: str, *, keep: bool = False) -> None:
 
 async def receive(request: Request) -> Response:
     """Take a piece of a file; the answer says how much is there."""
-    sending = _all.get(request.path_params["token"])
+    token = request.path_params["token"]
+    sending = _all.get(token)
     if sending is None:
         return Response(status_code=410)
     at = request.query_params.get("at", "")
     piece = await request.body()
     if not at.isdecimal() or len(piece) > PIECE:
         return Response(status_code=400)
-    return JSONResponse({"received": await sending.add(int(at), piece)})
+    try:
+        return JSONResponse({"received": await sending.add(int(at), piece)})
+    except OSError as error:  # most often a full disk: no other piece would fare better
+        sending.fault = error.strerror or type(error).__name__
+        end(token)
+        return Response(status_code=507)

@@ -23,7 +23,7 @@ _FORM = 4096
 """Bytes of the form; a key has 500 at most."""
 _SECONDS = 10.0
 """Until it has come."""
-_PATH = re.compile(r"(/[\w-]+)+", re.ASCII)
+_PATH = re.compile(r"(/\w[\w. -]*)+")
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-action 'self'; frame-ancestors 'none'"
 
 

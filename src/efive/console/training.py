@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from efive.console.paths import check_path
-from efive.deployments import training
+from efive.deployments import settings, training
 from efive.deployments.settings import Settings
 from efive.deployments.training import Checked, Plan
 from efive.errors import DeploymentError, InputError
@@ -193,7 +193,7 @@ def gains(found: Curves) -> list[Gain]:
     ]
 
 
-async def deploy(jobs: Jobs[ConsoleTraining], job: ConsoleTraining, name: str) -> str:
+async def deploy(jobs: Jobs[ConsoleTraining], job: ConsoleTraining, name: str) -> None:
     """Put the model of a job into the store and start a deployment of it; both have this name.
 
     Raises:
@@ -202,14 +202,13 @@ async def deploy(jobs: Jobs[ConsoleTraining], job: ConsoleTraining, name: str) -
     """
     if jobs.get(job.id).phase is not Phase.COMPLETED:
         raise DeploymentError(f"{job.name} is {jobs.get(job.id).phase}; there is a model when it is completed")
-    service = jobs.service
+    service, wanted = jobs.service, settings.check(Settings(name=name, model=name))
     if any(each.name == name for each in service.deployments):
         raise DeploymentError(f"there is a deployment {name} already; choose another name")
     store, model = ModelStore(service.home), run_of(jobs, job) / "model"
-    stored = await service.collections.run(lambda: store.copy(model, name))
-    service.deployments.create(Settings(name=name, model=stored.name))
+    await service.collections.run(lambda: store.copy(model, name))
+    service.deployments.create(wanted)
     service.deployments.start_soon(name)
-    return stored.name
 
 
 def models(service: Service) -> list[str]:

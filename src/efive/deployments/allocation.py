@@ -51,11 +51,14 @@ class Allocation:
         Args:
             wanted: the engine and its model.
             crashed: called once, from another thread, if the process ends by itself after it was warm.
+
+        Raises:
+            OSError: if this machine has no room for another process.
         """
         self._wanted = wanted
-        self._socket, theirs = socket.socketpair()
-        self._connection = Connection(os.dup(self._socket.fileno()))
-        with theirs:
+        with contextlib.ExitStack() as opened:
+            self._socket, theirs = map(opened.enter_context, socket.socketpair())
+            self._connection = opened.enter_context(Connection(os.dup(self._socket.fileno())))
             command = [sys.executable, "-m", "efive.deployments.worker", str(theirs.fileno())]
             self._process = subprocess.Popen(  # noqa: S603
                 command,
@@ -64,6 +67,8 @@ class Allocation:
                 stdout=subprocess.DEVNULL,
                 process_group=0,  # Ctrl-C is the server's alone: it drains, then hangs up
             )
+            theirs.close()
+            opened.pop_all()
         self.pid = self._process.pid
         self.ended = ""
         """How the process ended; empty while it lives."""

@@ -2,8 +2,9 @@
 
 import asyncio
 import contextlib
+import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
@@ -29,6 +30,8 @@ from efive.text.tokenizer import TokenIds
 
 if TYPE_CHECKING:
     from efive.models.architecture import Architecture
+
+log = logging.getLogger("efive.deployments")
 
 _LOOK = 1.0
 """Seconds between looks at the load."""
@@ -181,20 +184,26 @@ class Deployment:
         """
         self._loop = asyncio.get_running_loop()
         self._pool = pool = Pool(self._broken)
-        self.started = time.time()
-        least, most = self.settings.range
-        target = min(max(self.settings.allocations, least, 1), most)
+        self.started, settings = time.time(), self.settings
+        self.cache = VectorCache(settings.cache)  # the folder may hold other weights by now
+        least, most = settings.range
+        target = min(max(settings.allocations, least, 1), most)
         self._set(Phase.STARTING)
         try:
             encoder, info = await pool.run(self._load, folder, pool, target)
-            self._encoder, limits = encoder, Limits(self.settings.requests, self.settings.wait)
+            self._encoder, limits = encoder, Limits(settings.requests, settings.wait)
             self._scheduler = Scheduler(info, encoder.pad_id, limits)
             await pool.fill(self._scheduler, target)
         except BaseException as error:
-            self._end_of_start(error)
-            await pool.close()
+            try:
+                await pool.close()
+            finally:
+                self._end_of_start(error)  # last: it may be started again from then on
             raise
         self._set(Phase.READY)
+        if self.settings is not settings:  # they were changed meanwhile
+            with self._going_on():
+                self._apply()
         self._follow()
 
     def _end_of_start(self, error: BaseException) -> None:
@@ -206,19 +215,18 @@ class Deployment:
     def _load(self, folder: Path, pool: Pool, target: int) -> tuple[Encoder, EngineInfo]:
         """Load the model with its first engine; return what one engine is too."""
         settings = self.settings
-        info: EngineInfo
+        front: _Front
 
         def first(model: Checkpoint, choice: Choice, _hardware: Hardware, threads: int) -> Engine:
-            nonlocal info
+            nonlocal front
             self._need = model.architecture, choice.precision
             memory.require(*self._need, target, self.name)
             wanted = Start(
                 str(model.folder), model.max_tokens, choice.engine, str(choice.precision), choice.device,
                 choice.reason, threads, 10 if settings.low_priority else 0,
             )  # fmt: skip
-            allocation = pool.first(wanted)
-            info = allocation.info
-            return _Front(self, allocation)
+            front = _Front(self, pool.first(wanted))
+            return front
 
         encoder = Encoder.load(
             folder,
@@ -231,7 +239,8 @@ class Deployment:
             start=first,
         )
         _ = encoder.space  # hashes the weights the first time, which no request shall wait for
-        return encoder, info
+        front.loaded()
+        return encoder, front.first.info
 
     def _broken(self, error: EfiveError | None) -> None:
         """Take note of a crash, and fail if no engine is left."""
@@ -239,6 +248,8 @@ class Deployment:
         if pool is None or self.phase is not Phase.READY:
             return
         self.reason = pool.reason
+        what = "an engine has crashed" if error is None else "failed"
+        log.error("%s: %s", what, self.reason, extra={"model": self.name})
         if error is None:
             return
         self._set(Phase.FAILED, str(error))
@@ -263,14 +274,18 @@ class Deployment:
         before, self.settings = self.settings, settings
         if self.phase is not Phase.READY:
             return
-        least, most = settings.range
         try:
-            self._aim(settings.allocations if not settings.adaptive else min(max(self.target, least), most))
+            self._apply()
         except DeploymentError:
             self.settings = before
             raise
-        self.scheduler.limits = Limits(settings.requests, settings.wait)
         self._follow()
+
+    def _apply(self) -> None:
+        """Let there be what the settings say of allocations and limits."""
+        settings, (least, most) = self.settings, self.settings.range
+        self._aim(settings.allocations if not settings.adaptive else min(max(self.target, least), most))
+        self.scheduler.limits = Limits(settings.requests, settings.wait)
 
     async def stop(self, *, drain: bool = True) -> None:
         """Refuse new requests, answer those that wait unless told not to, and end the engines."""
@@ -318,12 +333,15 @@ class Deployment:
                 wanted = autoscaler.wanted(seen, *self.settings.range, self.settings.idle)
                 if wanted != self.target:
                     quiet = 0.0
-                    self._adjust(wanted)
+                    with self._going_on():
+                        self._aim(wanted)
 
-    def _adjust(self, target: int) -> None:
+    @contextlib.contextmanager
+    def _going_on(self) -> Iterator[None]:
+        """Go on with the engines that there are if the memory does not hold more."""
         try:
-            self._aim(target)
-        except DeploymentError as error:  # it goes on with those that it has
+            yield
+        except DeploymentError as error:
             self.reason = str(error)
 
     # -- small things --------------------------------------------------------------------------------------------
@@ -343,8 +361,9 @@ class _Front:
     """The deployment's engines as one engine, for the encoder that collections hold."""
 
     def __init__(self, deployment: Deployment, first: Allocation) -> None:
+        self.first = first
         self._deployment = deployment
-        self._first = first
+        self._loading = True
         most = deployment.settings.range[1]
         self.info = replace(first.info, parallel=first.info.parallel * most + 1)
 
@@ -353,9 +372,13 @@ class _Front:
 
     def embed(self, batch: TokenBatch) -> Floats:
         """Compute a batch wherever there is room."""
-        if self._deployment.phase is Phase.STARTING:  # only its int8 gate asks
-            return self._first.submit(batch).result().vectors.copy()
+        if self._loading:  # only its int8 gate asks
+            return self.first.submit(batch).result().vectors.copy()
         return self._deployment.embed_from_thread(batch)
+
+    def loaded(self) -> None:
+        """Ask the deployment from now on, also after it was stopped and started again."""
+        self._loading = False
 
     def memory_bytes(self) -> int:
         """Return the bytes of weights of all engines."""

@@ -157,7 +157,7 @@ class Deployments:
             if getattr(wanted, field) != getattr(deployment.settings, field):
                 raise DeploymentError(f"{field} cannot change while {name} exists; delete it and make another one")
         await deployment.update(wanted)
-        self._remember(deployment, running=deployment.phase in {Phase.READY, Phase.STARTING})
+        self._remember(deployment)
         return deployment
 
     async def stop(self, name: str, *, drain: bool = True) -> Deployment:
@@ -176,14 +176,19 @@ class Deployments:
         await asyncio.shield(asyncio.ensure_future(self._delete(name)))
 
     async def _delete(self, name: str) -> None:
-        await self.stop(name)
-        self._state.remove(_KIND, name)
-        self._all.pop(name, None)
+        deployment = await self.stop(name)
+        while deployment.phase is not Phase.STOPPED:  # somebody has started it in this moment
+            await self._stop(deployment, drain=True)
+        if self._all.get(name) is deployment:  # and not another one that has taken its name
+            self._state.remove(_KIND, name)
+            del self._all[name]
 
     async def close(self) -> None:
         """Drain and stop everything; what ran is started again with the server."""
         await asyncio.gather(*(self._stop(deployment, drain=True) for deployment in self))
 
-    def _remember(self, deployment: Deployment, *, running: bool) -> None:
-        if self._state.get(_KIND, deployment.name, Record) is not None:
-            self._state.put(_KIND, deployment.name, Record(deployment.settings, running))
+    def _remember(self, deployment: Deployment, *, running: bool | None = None) -> None:
+        """Keep its settings, if the state knows it, and whether it is to run: None leaves that as it was."""
+        if (known := self._state.get(_KIND, deployment.name, Record)) is not None:
+            wanted = known.running if running is None else running  # one that has failed is still to run
+            self._state.put(_KIND, deployment.name, Record(deployment.settings, wanted))

@@ -72,7 +72,10 @@ class Pool:
     def _make(self) -> Allocation:
         if self._wanted is None:
             raise NotReadyError("it has no first engine yet")
-        allocation = Allocation(self._wanted, crashed=self._hear)
+        try:
+            allocation = Allocation(self._wanted, crashed=self._hear)
+        except OSError as error:  # too many processes or open files, perhaps only now
+            raise EngineCrashedError(f"the engine's process could not be started: {error.strerror}") from None
         self._starting.add(allocation)  # where `close` finds it
         try:
             if self._closed:
@@ -133,6 +136,8 @@ class Pool:
             await asyncio.sleep(pause)
             if len(self._warm) < self.target:
                 self._join(await self.run(self._make))
+        except EngineCrashedError as error:
+            self._start_another(str(error), warm=False)
         except EfiveError as error:
             self._give_up(error)
         finally:
@@ -163,18 +168,26 @@ class Pool:
         if allocation not in self._warm:
             return
         self._let_go(allocation)
+        self._start_another(allocation.ended, warm=True)
+
+    def _start_another(self, ended: str, *, warm: bool) -> None:
+        """Start an engine in place of one that has crashed, unless that happens again and again."""
         self.crashes += 1
-        self.reason = allocation.ended
-        if self._count_in_a_row() > RESTARTS:
+        self.reason = ended
+        if self._count_in_a_row(warm=warm) > RESTARTS:
             self._give_up(EngineCrashedError(f"{self._in_a_row} crashes in a row; the last one: {self.reason}"))
             return
         self._grow_after(PAUSE * 2 ** (self._in_a_row - 1))
         self._broken(None)
 
-    def _count_in_a_row(self) -> int:
-        """Return how many crashes there were in which nothing was answered and little time went by in between."""
+    def _count_in_a_row(self, *, warm: bool) -> int:
+        """Return how many crashes there were in which nothing was answered and little time went by in between.
+
+        Args:
+            warm: whether this one could have answered; what others answer does not speak for one that never did.
+        """
         now, answered = time.monotonic(), self._scheduler.tally.batches if self._scheduler is not None else 0
-        steady = now - self._last_crash > _STEADY or answered > self._answered
+        steady = now - self._last_crash > _STEADY or (warm and answered > self._answered)
         self._in_a_row = 1 if steady else self._in_a_row + 1
         self._last_crash, self._answered = now, answered
         return self._in_a_row

@@ -4,12 +4,15 @@ import json
 import logging
 import os
 import signal
+import stat
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 
@@ -20,6 +23,8 @@ from efive.models.tensors import Floats
 
 log = logging.getLogger("efive.models")
 _SECONDS = 1800
+_LONGEST = 64 << 20
+"""Bytes that are read of what the process has left."""
 _running: set["subprocess.Popen[bytes]"] = set()
 SCRIPT = "definition.pt"
 """What the script is called in the folder of the work."""
@@ -31,7 +36,7 @@ class Taken:
 
     architecture: Architecture
     weights: Path
-    """A safetensors file with transformers' names."""
+    """A safetensors file with transformers' names, to be `opened`."""
     vectors: Floats
     """(rows, dimension) float32: the script's own, of the rows that were asked for."""
 
@@ -55,11 +60,37 @@ def take(folder: Path, rows: Sequence[Sequence[int]]) -> Taken:
     (folder / "rows.json").write_text(json.dumps([list(map(int, row)) for row in rows]), encoding="utf-8")
     give_away(folder)
     _run(folder)
-    shape = json.loads((folder / "shape.json").read_text(encoding="utf-8"))
-    shape["kind"] = Kind(shape["kind"])
-    vectors = np.asarray(json.loads((folder / "vectors.json").read_text(encoding="utf-8")), dtype=np.float32)
-    log.info("TorchScript read", extra={"confined": (folder / "confined.json").read_text(encoding="utf-8")})
-    return Taken(Architecture(**shape), folder / "model.safetensors", vectors)
+    try:
+        shape = json.loads(_text(folder / "shape.json"))
+        architecture = Architecture(**shape | {"kind": Kind(shape["kind"])})
+        vectors = np.asarray(json.loads(_text(folder / "vectors.json")), dtype=np.float32)
+        log.info("TorchScript read", extra={"confined": _text(folder / "confined.json")})
+    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
+        raise ModelError(f"the process that reads it left something else than it should: {error}") from None
+    return Taken(architecture, folder / "model.safetensors", vectors)
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[IO[bytes]]:
+    """Open a file that a confined process has left; a link, which would lead where that process may not go, is none.
+
+    Raises:
+        ModelError: if it is no plain file, or not there.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
+    except OSError:
+        raise ModelError(f"the process that reads it left no file {path.name}") from None
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise ModelError(f"the process that reads it left no file {path.name}")
+    with os.fdopen(descriptor, "rb") as file:
+        yield file
+
+
+def _text(path: Path) -> str:
+    with opened(path) as file:
+        return file.read(_LONGEST).decode(errors="replace")
 
 
 def end() -> None:
@@ -93,8 +124,8 @@ def _run(folder: Path) -> None:
             process.kill()
             process.wait()
             _running.discard(process)
-    if (folder / "error.txt").is_file():
-        raise ModelError((folder / "error.txt").read_text(encoding="utf-8", errors="replace"))
+    if os.path.lexists(folder / "error.txt"):
+        raise ModelError(_text(folder / "error.txt")[:1000])
     if status:
         raise ModelError(f"the process that reads it ended with {_name(status)}; {_last_line(folder / 'log.txt')}")
 
@@ -104,5 +135,5 @@ def _name(status: int) -> str:
 
 
 def _last_line(path: Path) -> str:
-    lines = path.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    lines = _text(path).strip().splitlines()
     return lines[-1][:300] if lines else "it said nothing"

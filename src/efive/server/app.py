@@ -92,7 +92,7 @@ async def running(options: Options) -> AsyncIterator[Service]:
     """Restore the state, start the deployments, and end them all afterwards.
 
     Raises:
-        DeploymentError: if another server has this home.
+        DeploymentError: if another server has this home, or nothing can be written there.
     """
     with _alone(options.home):
         async with _started(options) as service:
@@ -102,12 +102,17 @@ async def running(options: Options) -> AsyncIterator[Service]:
 @contextlib.contextmanager
 def _alone(home: Path) -> Iterator[None]:
     """Keep other servers out: what doors keep on the disk has one writer."""
-    home.mkdir(parents=True, exist_ok=True)
     lock = filelock.FileLock(home / "server.lock", blocking=False)
     try:
+        home.mkdir(parents=True, exist_ok=True)
         lock.acquire()
     except filelock.Timeout:
         raise DeploymentError(f"another server has {home}; set EFIVE_HOME to another folder for this one") from None
+    except OSError as error:
+        raise DeploymentError(
+            f"{home} cannot be used as the server's home: {error.strerror}; set EFIVE_HOME to a folder that this user "
+            "can write"
+        ) from None
     try:
         yield
     finally:

@@ -151,7 +151,7 @@ class Collections:
         self.deployment_of(name, model)  # first: names that nothing has leave nothing behind
         async with self._changes(name):
             collection = await self._opened(name, model)
-            return await asyncio.get_running_loop().run_in_executor(self._writers, work, collection)
+            return await _to_its_end(self._writers, work, collection)
 
     async def remove(self, name: str, ids: Sequence[str]) -> None:
         """Remove documents from a collection, whose model need not be deployed; one that does not exist has none.
@@ -164,7 +164,7 @@ class Collections:
                 return
             held = self._open.get(name)
             work = held.collection.delete if held is not None else partial(_remove, self.path(name))
-            await asyncio.get_running_loop().run_in_executor(self._writers, work, ids)
+            await _to_its_end(self._writers, work, ids)
 
     async def run(self, work: Callable[[], Result]) -> Result:
         """Do what takes its time in a thread."""
@@ -178,7 +178,7 @@ class Collections:
         self._known.pop(name, None)
         held = self._open.pop(name, None)
         if held is not None:
-            await self.run(held.collection.close)
+            await _to_its_end(self._threads, held.collection.close)
 
     async def delete(self, name: str) -> None:
         """Remove a collection with all that is in it.
@@ -191,7 +191,7 @@ class Collections:
         async with self._changes(name):
             folder = self._there(name)
             await self._forget(name)
-            await self.run(folder.remove)
+            await _to_its_end(self._threads, folder.remove)
 
     async def close(self) -> None:
         """Let go of all collections."""
@@ -199,6 +199,16 @@ class Collections:
             await self._forget(name)
         for threads in (self._threads, self._writers):  # not on the event loop: what they embed comes from there
             await asyncio.to_thread(threads.shutdown)
+
+
+async def _to_its_end(threads: ThreadPoolExecutor, work: Callable[..., Result], *arguments: object) -> Result:
+    """Change a collection in a thread; a caller who is cancelled keeps its turn until the thread is done with it."""
+    doing = threads.submit(work, *arguments)
+    try:
+        return await asyncio.wrap_future(doing)
+    except asyncio.CancelledError:  # which has cancelled what no thread had begun
+        await asyncio.gather(asyncio.wrap_future(doing), return_exceptions=True)
+        raise
 
 
 def _remove(path: Path, ids: Sequence[str]) -> int:

@@ -153,7 +153,7 @@ pre {{ overflow: auto; background: #8882; padding: 1rem; border-radius: .5rem }}
 </style>
 <h1>efive {version}</h1>
 <p>The native routes of this server; <a href="openapi.json">openapi.json</a> for machines. The doors for other clients:
-<code>/openai/v1</code>, <code>/tei</code>, <code>/pinecone</code>, <code>/samba</code>.</p>
+<code>/openai/v1</code>, <code>/tei</code>, <code>/pinecone</code>, <code>/samba</code>, <code>/es</code>.</p>
 {body}
 </html>
 """

@@ -1,6 +1,7 @@
 """Runs the application under uvicorn."""
 
 import contextlib
+import errno
 import ipaddress
 import logging
 import signal
@@ -188,6 +189,8 @@ def _bind(host: str, port: int, option: str) -> socket.socket:
         bound.bind((host, port))
     except OSError as error:
         bound.close()
+        if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+            option = "--host"
         raise InputError(f"{host}:{port} cannot be had: {error.strerror}; choose another {option}") from None
     return bound
 

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -178,15 +179,13 @@ class Service:
         return await asyncio.to_thread(encoder.prepare, request.inputs, wanted, notices=Silence())
 
     async def _finish(self, encoder: Encoder, prepared: Prepared, pooled: Floats, request: EmbedRequest) -> Embeddings:
-        if not np.isfinite(pooled).all():  # computed again in fp32, which takes its time
-            found = await asyncio.to_thread(encoder.finish, prepared, pooled)
-        elif request.normalize:
-            found = encoder.finish(prepared, pooled)
-        else:
-            return Embeddings(pooled, prepared.usage, prepared.spans, encoder.space)
-        if request.dimensions is not None and request.dimensions != encoder.dimension:
-            return Embeddings(cut(found.vectors, request.dimensions), found.usage, found.spans, found.space)
-        return found
+        finish = partial(encoder.finish, prepared, pooled, normalized=request.normalize)
+        # What is not finite is computed again in fp32, which takes its time.
+        found = finish() if np.isfinite(pooled).all() else await asyncio.to_thread(finish)
+        if request.dimensions is None or request.dimensions == encoder.dimension:
+            return found
+        vectors = _shorter(found.vectors, request.dimensions, normalized=request.normalize)
+        return Embeddings(vectors, found.usage, found.spans, found.space)
 
     def default(self) -> Deployment:
         """Return the deployment of requests that name none, always the same one: clients keep its vectors.
@@ -214,6 +213,11 @@ class Service:
         """Let a deployment answer requests that name none, also after a restart."""
         self._default = name
         self.state.put(_DEFAULT, _DEFAULT, name)
+
+
+def _shorter(vectors: Floats, dimensions: int, *, normalized: bool) -> Floats:
+    unit = cut(vectors, dimensions)
+    return unit if normalized else np.ascontiguousarray(vectors[:, :dimensions])
 
 
 def from_ids(encoder: Encoder, inputs: Sequence[Input], overflow: Overflow) -> Prepared:

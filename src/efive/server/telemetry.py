@@ -37,6 +37,8 @@ class _Series:
     cached: Counter
     seconds: Histogram
     phases: dict[str, Histogram]
+    words: set[str]
+    """Of the errors that are counted."""
 
 
 class Telemetry:
@@ -87,14 +89,18 @@ class Telemetry:
         try:
             yield seen
         except BaseException as error:
-            self._errors.labels(door, model, _word(error)).inc()
+            self._of(door, model).words.add(word := _word(error))
+            self._errors.labels(door, model, word).inc()
             raise
 
     def text(self) -> bytes:
         """Return all metrics in Prometheus's text format; those of every door and model exist from the first time."""
+        present = {each.name for each in self._deployments}
         for door in self._doors:
-            for deployment in self._deployments:
-                self._of(door, deployment.name)
+            for name in present:
+                self._of(door, name)
+        for door, model in [key for key in self._series if key[1] not in present]:
+            self._forget(door, model)
         return generate_latest(self.registry)
 
     def _of(self, door: str, model: str) -> _Series:
@@ -112,8 +118,18 @@ class Telemetry:
             cached=self._cached.labels(door, model),
             seconds=self._seconds.labels(door, model),
             phases={phase: self._phase.labels(door, model, phase) for phase in _PHASES},
+            words=set(_ERRORS),
         )
         return self._series.setdefault((door, model), series)
+
+    def _forget(self, door: str, model: str) -> None:
+        """Drop the series of a deployment that was deleted: each has hundreds, and names may be made up every time."""
+        for metric in (self._requests, self._tokens, self._texts, self._cut, self._cached, self._seconds):
+            metric.remove(door, model)
+        for word in self._series.pop((door, model)).words:
+            self._errors.remove(door, model, word)
+        for phase in _PHASES:
+            self._phase.remove(door, model, phase)
 
 
 def _word(error: BaseException) -> str:

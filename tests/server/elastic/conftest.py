@@ -22,7 +22,7 @@ def server(tmp_path_factory):
 @pytest.fixture(scope="module")
 def client(server):
     """Elasticsearch's client, without retries: what fails shows."""
-    with Elasticsearch(f"{server.url}/es", max_retries=0, request_timeout=60) as client:
+    with Elasticsearch(f"{server.url}/es", max_retries=0, request_timeout=280) as client:
         yield client
 
 
@@ -31,13 +31,13 @@ def es(client):
     """The same, with an endpoint `e5` on the bundled model."""
     settings = {"model_id": "bundled", "num_allocations": 1, "num_threads": 1}
     body = {"service": "elasticsearch", "service_settings": settings}
-    client.inference.put(task_type="text_embedding", inference_id="e5", inference_config=body)
+    client.inference.put(task_type="text_embedding", inference_id="e5", inference_config=body, timeout="4m")
     return client
 
 
 @pytest.fixture
 def http(server):
-    with httpx.Client(base_url=f"{server.url}/es", timeout=60) as client:
+    with httpx.Client(base_url=f"{server.url}/es", timeout=280) as client:
         yield client
 
 
@@ -48,7 +48,10 @@ def made(es):
 
     def make(id_, **body):
         ids.append(id_)
-        return es.inference.put(inference_id=id_, task_type="text_embedding", inference_config=config() | body).body
+        settings = config() | body
+        return es.inference.put(
+            inference_id=id_, task_type="text_embedding", inference_config=settings, timeout="4m"
+        ).body
 
     yield make
     for id_ in ids:

@@ -6,10 +6,14 @@ import sys
 
 import httpx
 import pytest
+from elasticsearch import ApiError, Elasticsearch
+from filelock import FileLock
+from served import serving
 
 from efive import Encoder
 from efive.search.collection import Collection
 from efive.search.documents import Document
+from efive.server.app import Options
 
 NOTES = {"cats": "Cats sleep for most of the day.", "bread": "Bread rises because of the yeast."}
 
@@ -77,6 +81,34 @@ def test_metadata_is_mapped_by_its_values(client, add):
     assert client.get(index="books", id="b")["_source"]["year"] == "unknown"
 
 
+def test_metadata_that_no_mapping_can_have_is_in_the_source_only(tmp_path):
+    metadata = {"a": {"n": 1}, "b": {"n": {"m": 2}, "x..y": 4, "text": {"z": 5}, "o": {"": 6}}}
+    with Encoder.load("bundled") as encoder, Collection.open(tmp_path / "collections" / "odd", encoder) as collection:
+        collection.add([Document(id_, f"text {id_}", each) for id_, each in metadata.items()])
+    for _ in range(2):
+        with (
+            serving(Options(tmp_path)) as running,
+            Elasticsearch(f"{running.url}/es", max_retries=0, request_timeout=280) as client,
+        ):
+            sources = {hit["_id"]: hit["_source"] for hit in client.search(index="odd")["hits"]["hits"]}
+            assert sources == {id_: {**each, "text": f"text {id_}"} for id_, each in metadata.items()}
+            mapped = client.indices.get_mapping(index="odd")["odd"]["mappings"]["properties"]
+            assert mapped.keys() == {"text", "n"}
+
+
+def test_what_only_the_index_has_stays_when_the_collection_changes(es, server):
+    field = {"type": "semantic_text", "inference_id": "e5"}
+    inner = {"properties": {"title": {"type": "text"}, "year": {"type": "long"}, "body": field}}
+    es.indices.create(index="kept", mappings={"dynamic": False, "properties": {"about": inner}})
+    about = {"title": "A title", "year": 1900, "body": "old text"}
+    es.index(index="kept", id="a", document={"about": about, "unmapped": {"x": [1]}})
+    line = '{"id": "a", "text": "new text", "metadata": {"about.year": 2000}}\n'
+    httpx.post(f"{server.url}/collections/kept/documents", content=line).raise_for_status()
+    assert es.get(index="kept", id="a")["_source"] == {
+        "about": {"title": "A title"}, "unmapped": {"x": [1]}, "about.year": 2000, "about.body": "new text",
+    }  # fmt: skip
+
+
 def test_an_adopted_index_is_written_to_and_read_by_both(client, add, path):
     add("shared", [Document("a", "One text.", {"n": 1}), Document("b", "Another text.", {"n": 2})])
     client.update(index="shared", id="a", doc={"n": 5})
@@ -119,6 +151,25 @@ def test_deleting_an_index_deletes_its_collection(client, server, add):
     client.indices.delete(index="gone")
     assert httpx.get(f"{server.url}/collections/gone").status_code == 404
     assert not client.indices.exists(index="gone")
+
+
+def test_a_second_field_whose_collection_was_removed_is_embedded_anew(es, server):
+    field = {"type": "semantic_text", "inference_id": "e5"}
+    es.indices.create(index="both", mappings={"properties": {"f": field, "g": field}})
+    for _ in range(2):
+        es.index(index="both", id="a", document={"f": "first", "g": "second"})
+        assert ids(es.search(index="both", query={"semantic": {"field": "g", "query": "second"}})) == ["a"]
+        httpx.delete(f"{server.url}/collections/both%23g").raise_for_status()
+
+
+def test_an_index_that_cannot_be_deleted_now_is_not_deleted_later(client, add, path):
+    add("busy", [Document("a", "One text.")])
+    assert client.count(index="busy")["count"] == 1
+    with FileLock(path("busy") / "writer.lock", timeout=5), pytest.raises(ApiError, match="is being written by"):
+        client.indices.delete(index="busy")
+    assert client.get(index="busy", id="a")["_source"] == {"text": "One text."}
+    client.indices.delete(index="busy")
+    assert not path("busy").exists()
 
 
 def test_another_space_is_refused(es, server, tmp_path, bert):

@@ -1,8 +1,20 @@
 """Writes that break off between the collections of two fields leave every document as it was."""
 
+import contextlib
+import json
+import sqlite3
+
+import httpx
 import pytest
-from elasticsearch import ApiError
+from elasticsearch import ApiError, Elasticsearch
 from filelock import FileLock
+from served import serving
+
+from efive import Encoder
+from efive.deployments.settings import Settings
+from efive.search.collection import Collection
+from efive.search.documents import Document
+from efive.server.app import Options
 
 FIELD = {"type": "semantic_text", "inference_id": "e5"}
 OLD = {"A": {"f": "apple pie", "n": 1}, "B": {"f": "fresh bread", "n": 2}}
@@ -23,7 +35,7 @@ def locked(server, pair):
     """Another writer's lock on the collection of the second field; it is not held yet."""
     folder = server.home / "collections" / "pair#g"
     folder.mkdir(exist_ok=True)
-    return FileLock(folder / "writer.lock", timeout=5)
+    return FileLock(folder / "writer.lock", timeout=60)
 
 
 def texts(es, field):
@@ -61,3 +73,29 @@ def test_a_new_document_of_which_one_field_is_there_is_none(pair, locked):
     assert_unchanged(pair)
     assert pair.create(index="pair", id="C", document={"f": "cold cream"})["_version"] == 1
     assert texts(pair, "f")["C"] == ["cold cream"]
+
+
+def test_a_write_that_a_kill_broke_off_waits_for_its_endpoint(tmp_path):
+    other = Settings(name="other", model="bundled", precision="fp32", threads=1)
+    documents = [{"f": "old apple", "g": "old bread"}, {"f": "new apple", "g": "new bread"}]
+    with serving(Options(tmp_path, (other,))) as server, Elasticsearch(f"{server.url}/es") as es:
+        settings = {"deployment_id": "other"}
+        es.inference.put(inference_id="e5", task_type="text_embedding",
+                         inference_config={"service": "elasticsearch", "service_settings": settings})  # fmt: skip
+        es.indices.create(index="pair", mappings={"properties": {"f": FIELD, "g": FIELD}})
+        es.index(index="pair", id="A", document=documents[0])
+    # As a kill leaves it between the second collection and the end of the write.
+    with contextlib.closing(sqlite3.connect(tmp_path / "elastic/indices/pair/index.sqlite")) as database, database:
+        database.execute("INSERT INTO pending VALUES ('A', ?, 2, 1)", (json.dumps(documents[1]).encode(),))
+    with (
+        Encoder.load("bundled", precision="fp32") as encoder,
+        Collection.open(tmp_path / "collections" / "pair#g", encoder) as collection,
+    ):
+        collection.add([Document("A", "new bread")])
+    with serving(Options(tmp_path)) as server, Elasticsearch(f"{server.url}/es") as es:
+        httpx.delete(f"{server.url}/deployments/other").raise_for_status()
+        assert es.get(index="pair", id="A")["_source"] == documents[0]
+    with serving(Options(tmp_path, (other,))) as server, Elasticsearch(f"{server.url}/es") as es:
+        found = es.get(index="pair", id="A")
+        assert (found["_source"], found["_version"]) == (documents[1], 2)
+        assert (texts(es, "f"), texts(es, "g")) == ({"A": ["new apple"]}, {"A": ["new bread"]})

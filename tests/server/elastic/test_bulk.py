@@ -69,6 +69,24 @@ def test_all_four_actions_and_their_items(client):
     assert client.get(index="actions", id="old")["_source"] == {"n": 1, "m": 3}
 
 
+def test_updates_show_as_much_of_the_document_as_is_asked_for(client):
+    client.index(index="shown", id="a", document={"n": 1, "m": 2})
+    lines = [
+        {"update": {"_id": "a"}}, {"doc": {"n": 2}, "_source": ["n"]},
+        {"update": {"_id": "a", "_source": False}}, {"doc": {"n": 3}},
+        {"update": {"_id": "a"}}, {"doc": {"n": 4}, "_source": 5},
+        {"update": {"_id": "a"}}, {"doc": {"m": 5}},
+        {"index": {"_id": "b"}}, {"n": 1},
+    ]  # fmt: skip
+    items = [item for each in client.bulk(index="shown", operations=lines, source=True)["items"]
+             for item in each.values()]  # fmt: skip
+    assert [item.get("get", {}).get("_source") for item in items] == [{"n": 2}, None, None, {"n": 3, "m": 5}, None]
+    assert [item["status"] for item in items] == [200, 200, 400, 200, 201]
+    with pytest.raises(BadRequestError, match="illegal_argument_exception"):
+        client.update(index="shown", id="a", body={"doc": {"n": 9}, "_source": 5})
+    assert client.get(index="shown", id="a")["_source"] == {"n": 3, "m": 5}
+
+
 def test_helpers_and_a_default_index(client):
     documents = [{"_id": str(number), "n": number} for number in range(50)]
     assert helpers.bulk(client, documents, index="helped", refresh="wait_for") == (50, [])

@@ -38,15 +38,17 @@ def process(home):
     try:
         lines = iter(running.stderr.readline, "")
         url = next(found[0] for line in lines if (found := re.search(r"http://[0-9.:]+", line)))
-        threading.Thread(target=lambda: sys.stderr.writelines(lines), daemon=True).start()  # seen where a test fails
+        log = threading.Thread(target=lambda: sys.stderr.writelines(lines), daemon=True)  # seen where a test fails
+        log.start()
         while httpx.get(f"{url}/health/ready").status_code != 200:
             time.sleep(0.05)
-        with Elasticsearch(f"{url}/es", max_retries=0, request_timeout=60) as client:
+        with Elasticsearch(f"{url}/es", max_retries=0, request_timeout=280) as client:
             yield running, client
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(running.pid, signal.SIGKILL)
         running.wait()
+        log.join()
         running.stderr.close()
 
 
@@ -156,7 +158,7 @@ def check_files(home, there):
     with contextlib.closing(sqlite3.connect(home / "elastic" / "indices" / "kept" / "index.sqlite")) as database:
         (waiting,) = database.execute("SELECT count(*) FROM pending").fetchone()
         (rows,) = database.execute("SELECT count(*) FROM value WHERE field = 'n'").fetchone()
-        (texts,) = database.execute('SELECT count(*) FROM "text:title"').fetchone()
+        (texts,) = database.execute('SELECT count(*) FROM "text:title:"').fetchone()
         (result,) = database.execute("PRAGMA integrity_check").fetchone()
     assert (waiting, rows, texts, result) == (0, len(there), len(there), "ok")
 
@@ -198,7 +200,7 @@ def test_a_client_that_goes_away_interrupts_nothing(es, server, long_bulk):
     with ThreadPoolExecutor(1) as threads:
         assert long_bulk(threads, "left", 1).result()["errors"] is False
     lines = "".join(f'{{"index":{{"_id":"n{n}"}}}}\n{{"body":"{n} {"words " * 100}"}}\n' for n in range(100))
-    with contextlib.suppress(httpx.ReadTimeout):
+    with contextlib.suppress(httpx.TimeoutException):
         kind = {"content-type": "application/x-ndjson"}
         httpx.post(f"{server.url}/es/left/_bulk", content=lines, headers=kind, timeout=0.2)
     es.index(index="left", id="last", document={"body": "after it"})

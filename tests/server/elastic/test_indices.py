@@ -2,8 +2,11 @@
 
 import httpx
 import pytest
-from elasticsearch import BadRequestError, NotFoundError
+from elasticsearch import ApiError, BadRequestError, Elasticsearch, NotFoundError
+from served import serving
 
+from efive.deployments.settings import Settings
+from efive.server.app import Options
 from efive.server.elastic.indices.database import Database
 
 MAPPINGS = {"properties": {"title": {"type": "text"}, "n": {"type": "integer"}}}
@@ -200,3 +203,42 @@ def test_an_index_that_a_crash_left_half_made_is_none(client, server):
     client.indices.create(index="half-made", mappings={"properties": {"n": {"type": "byte"}}})
     assert client.index(index="half-made", id="1", document={"n": 1})["_seq_no"] == 0
     assert client.index(index="half-gone", id="1", document={"n": 1})["_seq_no"] == 0
+
+
+def test_a_damaged_index_is_shown_so_and_can_be_deleted(client, server):
+    client.indices.create(index="sound")
+    folder = server.home / "elastic" / "indices" / "spoiled"
+    folder.mkdir()
+    (folder / "index.sqlite").write_bytes(b"no database at all" * 100)
+    rows = {row["index"]: row["health"] for row in client.cat.indices(format="json")}
+    assert (rows["sound"], rows["spoiled"]) == ("green", "red")
+    with pytest.raises(ApiError, match=r"index\.sqlite cannot be read: file is not a database"):
+        client.search(index="spoiled")
+    client.indices.delete(index="spoiled")
+    assert not folder.exists()
+    assert "spoiled" not in {row["index"] for row in client.cat.indices(format="json")}
+
+
+def test_a_deletion_that_a_crash_interrupted_is_finished_at_the_start(tmp_path):
+    mappings = {"properties": {"body": {"type": "semantic_text", "inference_id": ".efive-bundled"}}}
+    options = Options(tmp_path, (Settings(name="other", model="bundled", precision="fp32", threads=1),))
+    with serving(options) as server, Elasticsearch(f"{server.url}/es", max_retries=0, request_timeout=280) as client:
+        client.indices.create(index="doomed", mappings=mappings)
+        client.index(index="doomed", id="a", document={"body": "some text"})
+    folder, collection = tmp_path / "elastic" / "indices" / "doomed", tmp_path / "collections" / "doomed"
+    (folder / "deleted").touch()
+    assert collection.exists()
+    with serving(options):
+        assert not folder.exists()
+        assert not collection.exists()
+
+
+def test_numbers_beyond_64_bits_are_kept_and_shown(client):
+    client.indices.create(index="vast", mappings={"_meta": {"grains": 10**30}})
+    assert client.indices.get_mapping(index="vast")["vast"]["mappings"]["_meta"] == {"grains": 10**30}
+    with pytest.raises(BadRequestError, match=r"The value \[1000000000000000000000000000000\] cannot be converted"):
+        client.inference.put(
+            inference_id="vast",
+            task_type="text_embedding",
+            inference_config={"service": "elasticsearch", "service_settings": {"model_id": 10**30, "num_threads": 1}},
+        )

@@ -1,5 +1,6 @@
 """Inference endpoints over time: allocations, shared deployments, first use, restarts."""
 
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -11,6 +12,7 @@ from elastic_inference import ONE, config, deployments, ids, refused, vectors
 from elasticsearch import ApiError, BadRequestError, ConflictError, NotFoundError
 from served import serving
 
+from efive.deployments.allocation import Allocation
 from efive.deployments.settings import Settings
 from efive.server.app import Options
 
@@ -151,14 +153,14 @@ def test_endpoints_come_back_after_a_restart(tmp_path):
     options = Options(tmp_path, (Settings(name="other", model="bundled", precision="fp32", threads=1),))
     chunking = {"strategy": "word", "max_chunk_size": 20, "overlap": 5}
     asked = {"input": "tide", "input_type": "search"}
-    with serving(options) as server, httpx.Client(base_url=f"{server.url}/es", timeout=60) as http:
+    with serving(options) as server, httpx.Client(base_url=f"{server.url}/es", timeout=280) as http:
         path = "/_inference/text_embedding"
         made = http.put(f"{path}/kept", json=config() | {"chunking_settings": chunking}).json()
         http.put(f"{path}/gone", json=config())
         http.put(f"{path}/attached", json=config() | {"service_settings": {"deployment_id": "other"}})
         http.delete("/_inference/gone")
         before = vectors(http.post("/_inference/kept", json=asked).json())
-    with serving(options) as server, httpx.Client(base_url=f"{server.url}/es", timeout=60) as http:
+    with serving(options) as server, httpx.Client(base_url=f"{server.url}/es", timeout=280) as http:
         assert ids(http.get("/_inference").json())[2:] == ["attached", "kept"]
         after = vectors(http.post("/_inference/kept", json=asked).json())
         assert http.get("/_inference/kept").json() == {"endpoints": [made]}
@@ -168,7 +170,15 @@ def test_endpoints_come_back_after_a_restart(tmp_path):
         assert deployments(server)["other"] == "ready"
 
 
-def test_deleting_an_endpoint_that_is_starting_is_told_to_those_who_wait(http, server):
+def test_deleting_an_endpoint_that_is_starting_is_told_to_those_who_wait(http, server, monkeypatch):
+    warm, deleted = Allocation.warm, threading.Event()
+
+    def held(self):
+        deleted.wait()
+        warm(self)
+
+    monkeypatch.setattr(Allocation, "warm", held)
+
     def put():
         return http.put("/_inference/text_embedding/brief", json=config())
 
@@ -183,9 +193,25 @@ def test_deleting_an_endpoint_that_is_starting_is_told_to_those_who_wait(http, s
         while deployments(server).get("brief") != "starting":
             time.sleep(0.005)
         http.delete("/_inference/brief").raise_for_status()
+        deleted.set()
         for answer in (each.result() for each in waiting):
             if answer.status_code == 404:  # it came behind the deletion
                 continue
             assert answer.status_code == 409, answer.text
             assert "was deleted before its deployment was ready" in answer.json()["error"]["reason"]
     assert "brief" not in deployments(server)
+
+
+def test_an_endpoint_that_is_deleted_while_it_is_used_leaves_no_deployment(es, http, server):
+    def use():
+        while (answer := http.post("/_inference/used", json={"input": "text"})).status_code != 404:
+            pass
+        return answer.json()["error"]["reason"]
+
+    for _ in range(3):
+        es.inference.put(inference_id="used", task_type="text_embedding", inference_config=config())
+        with ThreadPoolExecutor(3) as threads:
+            users = [threads.submit(use) for _ in range(3)]
+            es.inference.delete(inference_id="used", force=True)
+            assert {user.result() for user in users} == {"Inference endpoint not found [used]"}
+        assert "used" not in deployments(server)

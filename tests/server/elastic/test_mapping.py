@@ -187,9 +187,24 @@ def test_values_as_they_are_kept(definition, value, rows):
 
 
 @pytest.mark.parametrize(
+    ("definition", "value", "kept"),
+    [
+        ({"type": "boolean"}, ["maybe", True], {"f": True}),
+        ({"type": "boolean"}, {"a": 1}, {}),
+        ({"type": "date"}, [{"a": 1}, 1e300, "2024-05-01"], {"f": "2024-05-01"}),
+        ({"type": "long"}, ["x", 3], {"f": 3}),
+    ],
+)
+def test_malformed_values_that_are_ignored_are_in_no_collection(definition, value, kept):
+    field = definition | {"ignore_malformed": True}
+    assert values_of(parse(one(field)), {"f": value}, "1")[1].metadata == kept
+
+
+@pytest.mark.parametrize(
     ("definition", "value", "why"),
     [
         ({"type": "long"}, "x", 'For input string: "x"'),
+        ({"type": "long"}, "1_000", 'For input string: "1_000"'),
         ({"type": "byte"}, 128, "Value [128] is out of range for a byte"),
         ({"type": "long", "coerce": False}, 1.5, "has a decimal part"),
         ({"type": "half_float"}, 1e6, "[half_float] supports only finite values, but got [1000000.0]"),

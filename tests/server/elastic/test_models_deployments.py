@@ -8,12 +8,12 @@ from elastic_uploading import MODELS, reason
 from efive import Encoder
 
 START = f"{MODELS}/bundled/deployment/_start"
-MINE = {"deployment_id": "mine", "timeout": "120s"}
+MINE = {"deployment_id": "mine", "timeout": "4m"}
 
 
 @pytest.fixture
 def http(server):
-    with httpx.Client(base_url=f"{server.url}/es", timeout=120) as client:
+    with httpx.Client(base_url=f"{server.url}/es", timeout=280) as client:
         yield client
         client.post(f"{MODELS}/mine/deployment/_stop", params={"force": "true"}).raise_for_status()
 
@@ -155,7 +155,7 @@ def test_models_are_listed_by_ids_wildcards_tags_and_pages(http):
 
 
 def test_the_client_of_elasticsearch_reads_it_all(client):
-    client.ml.start_trained_model_deployment(model_id="bundled", deployment_id="theirs", priority="low")
+    client.ml.start_trained_model_deployment(model_id="bundled", deployment_id="theirs", priority="low", timeout="4m")
     found = client.ml.get_trained_models_stats(model_id="bundled")["trained_model_stats"]
     priorities = {each["deployment_stats"]["deployment_id"]: each["deployment_stats"]["priority"] for each in found}
     assert priorities["theirs"] == "low"
@@ -164,3 +164,22 @@ def test_the_client_of_elasticsearch_reads_it_all(client):
         expected = encoder.embed(["a cat"], "raw").vectors[0]
     assert np.dot(answer["inference_results"][0]["predicted_value"], expected) > 0.99
     assert client.ml.stop_trained_model_deployment(model_id="theirs", force=True)["stopped"]
+
+
+def test_a_deployment_that_another_door_replaced_is_of_its_own_model(http, server, bert):
+    http.post("/_ml/trained_models/bundled/deployment/_start?deployment_id=moved&wait_for=started").raise_for_status()
+    httpx.delete(f"{server.url}/deployments/moved", timeout=60).raise_for_status()
+    other = {"name": "moved", "model": str(bert), "precision": "fp32", "threads": 1}
+    httpx.post(f"{server.url}/deployments?wait=60", json=other, timeout=90).raise_for_status()
+    shown = http.get("/_ml/trained_models/bundled/_stats").json()["trained_model_stats"]
+    assert "moved" not in [each.get("deployment_stats", {}).get("deployment_id") for each in shown]
+    http.post("/_ml/trained_models/moved/deployment/_stop").raise_for_status()
+    assert httpx.get(f"{server.url}/deployments/moved").json()["phase"] == "stopped"
+
+
+def test_of_several_deployments_of_a_model_one_that_is_ready_answers(http, server, mine):
+    native = {"name": "a-stopped-one", "model": "bundled", "precision": "fp32", "threads": 1}
+    httpx.post(f"{server.url}/deployments?wait=60", json=native, timeout=90).raise_for_status()
+    httpx.post(f"{server.url}/deployments/a-stopped-one/stop", timeout=60).raise_for_status()
+    assert http.post(f"{MODELS}/bundled/_infer", json={"docs": [{"text_field": "text"}]}).status_code == 200
+    httpx.delete(f"{server.url}/deployments/a-stopped-one", timeout=60).raise_for_status()

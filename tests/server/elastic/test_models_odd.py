@@ -87,7 +87,7 @@ def requests(draw):
 
 def test_odd_requests_are_answered_as_elasticsearch_answers(server):
     wrong = {}
-    with httpx.Client(base_url=f"{server.url}/es", timeout=60) as http:
+    with httpx.Client(base_url=f"{server.url}/es", timeout=280) as http:
 
         @hypothesis.given(requests())
         @hypothesis.settings(

@@ -18,6 +18,7 @@ from served import serving
 from efive import Encoder
 from efive.models.store import ModelStore
 from efive.server.app import Options
+from efive.server.elastic.models import packages
 
 ID = ".multilingual-e5-small"
 
@@ -46,7 +47,7 @@ def serve(tmp_path, monkeypatch):
             monkeypatch.setenv("EFIVE_MODEL_REPOSITORY", address)
         with (
             serving(Options(tmp_path / home)) as running,
-            httpx.Client(base_url=f"{running.url}/es", timeout=120) as client,
+            httpx.Client(base_url=f"{running.url}/es", timeout=280) as client,
         ):
             yield client
 
@@ -64,7 +65,7 @@ def test_a_package_of_a_folder_is_fetched_and_its_variants_are_one_model(serve, 
         put = client.put(f"{MODELS}/{ID}", json={"input": {"field_names": ["text_field"]}})
         assert put.raise_for_status().json()["model_package"]["packaged_model_id"] == "multilingual-e5-small"
         client.put(f"{MODELS}/{ID}", json={}).raise_for_status()  # it is on its way: no error
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 240
         while not config(client)["fully_defined"]:
             assert time.monotonic() < deadline
             time.sleep(0.05)
@@ -76,7 +77,7 @@ def test_a_package_of_a_folder_is_fetched_and_its_variants_are_one_model(serve, 
         assert sorted(recommended) == [False, True]
         assert config(client)["prefix_strings"] == {"ingest": "passage: ", "search": "query: "}
         client.post(
-            f"{MODELS}/{ID}/deployment/_start", params={"deployment_id": "for_search", "timeout": "120s"}
+            f"{MODELS}/{ID}/deployment/_start", params={"deployment_id": "for_search", "timeout": "4m"}
         ).raise_for_status()
         docs = [{"text_field": "query: what is it?"}]
         answer = client.post(f"{MODELS}/for_search/_infer", json={"docs": docs}).raise_for_status().json()
@@ -183,7 +184,7 @@ def test_a_fetch_that_a_stop_broke_off_is_taken_up(serve, repository):
     with serve(repository.as_uri()) as client:
         client.put(f"{MODELS}/{ID}", json={}).raise_for_status()
     with serve(repository.as_uri()) as client:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 240
         while not config(client)["fully_defined"]:
             assert time.monotonic() < deadline
             time.sleep(0.05)
@@ -196,7 +197,7 @@ def test_what_was_uploaded_does_not_pass_for_the_package(serve, repository, tiny
         path = upload(
             client, "multilingual-e5-small", traced.configuration(folder), script, traced.vocabulary(folder)
         )  # without prefixes
-        client.post(f"{path}/deployment/_start", params={"timeout": "120s"}).raise_for_status()
+        client.post(f"{path}/deployment/_start", params={"timeout": "4m"}).raise_for_status()
         put = client.put(f"{MODELS}/{ID}", json={}, params={"wait_for_completion": "true"})
         assert "[multilingual-e5-small] was uploaded" in reason(put)
         client.delete(path, params={"force": "true"}).raise_for_status()
@@ -230,3 +231,22 @@ def test_a_web_server_that_hangs_up_is_named(serve):
         with serve(f"http://127.0.0.1:{web.server_port}") as client:
             assert "the model repository cannot be read" in reason(client.put(f"{MODELS}/{ID}", json={}))
         web.shutdown()
+
+
+def test_a_full_disk_is_not_the_repository_s_fault(repository, tmp_path):
+    (tmp_path / "definition.pt").symlink_to("/dev/full")
+    package = packages.find(repository.as_uri(), ID.removeprefix("."))
+    with pytest.raises(OSError, match="No space left"):
+        packages.fetch(package, tmp_path)
+
+
+def test_allocations_that_change_while_a_model_comes_are_started(serve, repository):
+    settings = {"model_id": ID, "num_allocations": 1, "num_threads": 1}
+    with serve(repository.as_uri()) as client:
+        body = {"service": "elasticsearch", "service_settings": settings}
+        client.put("/_inference/text_embedding/soon?timeout=1ms", json=body).raise_for_status()
+        changed = {"service_settings": {"num_allocations": 2}}
+        client.put("/_inference/soon/_update", json=changed).raise_for_status()
+        client.post("/_inference/soon", json={"input": "text"}).raise_for_status()
+        (endpoint,) = client.get("/_inference/soon").json()["endpoints"]
+        assert endpoint["service_settings"]["num_allocations"] == 2

@@ -29,7 +29,7 @@ TEXTS = ["What is photosynthesis?", "Как дела?", "一个句子。", "a " 
 
 @pytest.fixture
 def http(server):
-    with httpx.Client(base_url=f"{server.url}/es", timeout=120) as client:
+    with httpx.Client(base_url=f"{server.url}/es", timeout=280) as client:
         yield client
 
 
@@ -46,7 +46,7 @@ def test_an_uploaded_model_gives_the_vectors_of_its_folder(http, scripts, tiny_m
     folder = tiny_models[kind]
     config = traced.configuration(folder, prefix_strings={"ingest": "passage: ", "search": "query: "})
     path = upload(http, f"up-{kind}", config, scripts[kind], traced.vocabulary(folder))
-    started = http.post(f"{path}/deployment/_start", params={"timeout": "120s"}).raise_for_status().json()
+    started = http.post(f"{path}/deployment/_start", params={"timeout": "4m"}).raise_for_status().json()
     assert started["assignment"]["assignment_state"] == "started"
     docs = [{"text_field": text} for text in TEXTS]
     results = http.post(f"{path}/_infer", json={"docs": docs}).raise_for_status().json()["inference_results"]
@@ -61,7 +61,7 @@ def test_an_uploaded_model_gives_the_vectors_of_its_folder(http, scripts, tiny_m
 
 def test_no_prefix_given_is_no_prefix(server, http, scripts, bert):
     upload(http, "bare-e5-small", traced.configuration(bert), scripts["bert"], traced.vocabulary(bert))
-    http.post(f"{MODELS}/bare-e5-small/deployment/_start?timeout=120s").raise_for_status()
+    http.post(f"{MODELS}/bare-e5-small/deployment/_start?timeout=4m").raise_for_status()
     settings = {"model_id": "bare-e5-small", "num_allocations": 1, "num_threads": 1}
     body = {"service": "elasticsearch", "service_settings": settings}
     http.put("/_inference/text_embedding/bare", json=body).raise_for_status()
@@ -80,25 +80,25 @@ def test_parts_come_in_any_order_once_and_all_of_them(http, scripts, bert):
         "Trained machine learning model [parts] already exists"
     )
     assert (
-        reason(http.post(f"{path}/deployment/_start?timeout=120s"), 404)
+        reason(http.post(f"{path}/deployment/_start?timeout=4m"), 404)
         == "Could not find trained model definition [parts]"
     )
     bodies = parts(scripts["bert"])
     for number in reversed(range(1, len(bodies))):
         http.put(f"{path}/definition/{number}", json=bodies[number]).raise_for_status()
-    assert "Model definition truncated" in reason(http.post(f"{path}/deployment/_start?timeout=120s"))
+    assert "Model definition truncated" in reason(http.post(f"{path}/deployment/_start?timeout=4m"))
     assert "part [1] already exists" in reason(http.put(f"{path}/definition/1", json=bodies[1]))
     assert "an earlier part" in reason(http.put(f"{path}/definition/0", json=bodies[0] | {"total_parts": 99}))
     assert "[part] must be less than total_parts" in reason(http.put(f"{path}/definition/99", json=bodies[0]))
     assert "no base64" in reason(http.put(f"{path}/definition/0", json=bodies[0] | {"definition": "?"}))
     http.put(f"{path}/definition/0", json=bodies[0]).raise_for_status()
-    assert "vocabulary" in reason(http.post(f"{path}/deployment/_start?timeout=120s"), 404)
+    assert "vocabulary" in reason(http.post(f"{path}/deployment/_start?timeout=4m"), 404)
     assert (
         http.get(path, params={"include": "definition_status"}).json()["trained_model_configs"][0]["fully_defined"]
         is False
     )
     http.put(f"{path}/vocabulary", json=traced.vocabulary(bert)).raise_for_status()
-    http.post(f"{path}/deployment/_start?timeout=120s").raise_for_status()
+    http.post(f"{path}/deployment/_start?timeout=4m").raise_for_status()
     assert "is complete" in reason(http.put(f"{path}/definition/0", json=bodies[0]))
     shown = http.get(path, params={"include": "definition_status"}).json()["trained_model_configs"][0]
     assert shown["fully_defined"] is True
@@ -128,7 +128,7 @@ def test_what_is_no_e5_encoder_is_refused_with_the_reason(http, scripts, bert, t
     words = traced.vocabulary(bert)
     for name, (content, why) in wrong.items():
         path = upload(http, f"wrong-{name}", traced.configuration(bert), content, words)
-        refused = reason(http.post(f"{path}/deployment/_start?timeout=120s"))
+        refused = reason(http.post(f"{path}/deployment/_start?timeout=4m"))
         assert f"the definition of [wrong-{name}] cannot be taken over" in refused
         assert why in refused, refused
         http.delete(path).raise_for_status()
@@ -166,7 +166,7 @@ def test_an_upload_goes_on_after_a_kill(scripts, bert, tmp_path):
         )  # fmt: skip
         lines = iter(process.stderr.readline, "")
         url = next(found[0] for line in lines if (found := re.search("http://[0-9.:]+", line)))
-        return process, httpx.Client(base_url=f"{url}/es", timeout=120)
+        return process, httpx.Client(base_url=f"{url}/es", timeout=280)
 
     def end(process, http, how):
         http.close()
@@ -185,15 +185,15 @@ def test_an_upload_goes_on_after_a_kill(scripts, bert, tmp_path):
     http.put(f"{path}/vocabulary", json=traced.vocabulary(bert)).raise_for_status()
     end(process, http, signal.SIGKILL)  # in the middle of taking it over
     process, http = serve()
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 240
     while not list((tmp_path / "models").glob("killed/efive.json")):  # nobody has to ask for it
         assert time.monotonic() < deadline
         time.sleep(0.1)
-    http.post(f"{path}/deployment/_start", params={"timeout": "120s"}).raise_for_status()
+    http.post(f"{path}/deployment/_start", params={"timeout": "4m"}).raise_for_status()
     http.put(f"{path}/model_aliases/alive", params={}).raise_for_status()
     end(process, http, signal.SIGKILL)
     process, http = serve()
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 240
     while (answer := http.post(f"{MODELS}/alive/_infer", json={"docs": [{"text_field": "x"}]})).status_code != 200:
         assert time.monotonic() < deadline, answer.text
         time.sleep(0.1)
@@ -263,8 +263,8 @@ def test_a_start_that_nobody_waits_for_goes_on_when_the_model_is_here(http, scri
         assert "has already been started" in reason(http.post(start, params={"timeout": "50ms"}), 409)
         if stopped:
             http.post(f"{path}/deployment/_stop").raise_for_status()
-            http.post(f"{start}?timeout=60s&deployment_id=another").raise_for_status()  # which waits for the model
-        deadline = time.monotonic() + 60
+            http.post(f"{start}?timeout=4m&deployment_id=another").raise_for_status()  # which waits for the model
+        deadline = time.monotonic() + 240
         while (answer := http.post(f"{path}/_infer", json={"docs": [{"text_field": "x"}]})).status_code != 200:
             assert time.monotonic() < deadline, answer.text
             time.sleep(0.05)

@@ -48,10 +48,10 @@ def test_a_pipeline_is_kept_shown_and_forgotten_and_survives_a_restart(tmp_path)
         "on_failure": [{"set": {"field": "failed", "value": True}}],
     }
     options = Options(tmp_path / "home")
-    with serving(options) as running, Elasticsearch(f"{running.url}/es") as client:
+    with serving(options) as running, Elasticsearch(f"{running.url}/es", request_timeout=280) as client:
         assert client.ingest.put_pipeline(id="kept", body=body) == {"acknowledged": True}
         client.ingest.put_pipeline(id="other", processors=[])
-    with serving(options) as running, Elasticsearch(f"{running.url}/es") as client:
+    with serving(options) as running, Elasticsearch(f"{running.url}/es", request_timeout=280) as client:
         assert client.ingest.get_pipeline().body == {"kept": body, "other": {"processors": []}}
         assert client.ingest.get_pipeline(id="k*,nothing").body == {"kept": body}
         found = client.ingest.simulate(id="kept", docs=[{"_source": {}}])
@@ -94,6 +94,9 @@ def test_a_version_that_is_expected_is_the_one_that_is_replaced(client):
         ({"script": {"source": "ctx.a = 1"}}, "illegal_argument_exception", "[script] is not supported by efive"),
         ({"grok": {}}, "illegal_argument_exception", "[grok] is not supported by efive"),
         ({"gsub": {"field": "a", "pattern": "(", "replacement": ""}}, "parse_exception", "Invalid regex"),
+        ({"gsub": {"field": "a", "pattern": "x", "replacement": "$1"}}, "parse_exception", "has no group [1]"),
+        ({"gsub": {"field": "a", "pattern": "x", "replacement": "${n}"}}, "parse_exception", "has no group [n]"),
+        ({"gsub": {"field": "a", "pattern": "x", "replacement": "\\"}}, "parse_exception", "the last backslash"),
         ({"convert": {"field": "a", "type": "ip"}}, "parse_exception", "type [ip] not supported"),
         ({"inference": {}}, "parse_exception", "[model_id] required property is missing"),
         (
@@ -118,6 +121,24 @@ def test_what_is_wrong_with_a_pipeline_is_named(client, processor, type_, reason
     assert found[0] == type_
     assert reason in found[1]
     assert "refused" not in client.ingest.get_pipeline().body
+
+
+def test_numbers_of_any_size_are_shown_again(client):
+    large = 10**30
+    processors = [{"set": {"field": "b", "value": large}}]
+    client.ingest.put_pipeline(id="large", processors=processors)
+    assert client.ingest.get_pipeline(id="large")["large"]["processors"] == processors
+    assert simulated(client, processors, {"a": -large})["doc"]["_source"] == {"a": -large, "b": large}
+    client.ingest.delete_pipeline(id="large")
+
+
+def test_what_no_answer_could_show_is_refused(client):
+    deep = {}
+    for _ in range(300):
+        deep = {"a": deep}
+    assert "nested too deeply" in refused(client, _meta=deep)[1]
+    with pytest.raises(BadRequestError, match="document_parsing_exception"):
+        simulated(client, [], deep)
 
 
 def test_what_is_wrong_with_the_rest_of_a_pipeline_is_named(client):
@@ -157,6 +178,10 @@ def test_what_is_wrong_with_the_rest_of_a_pipeline_is_named(client):
             {"split": {"field": "a", "separator": ",", "preserve_trailing": True}},
             {"a": ["x", ""]},
         ),
+        ({"a": "x,y;z"}, {"split": {"field": "a", "separator": "(,|;)"}}, {"a": ["x", "y", "z"]}),
+        ({"a": ""}, {"split": {"field": "a", "separator": ","}}, {"a": [""]}),
+        ({"a": "ab"}, {"split": {"field": "a", "separator": ""}}, {"a": ["a", "b"]}),
+        ({"a": "x1"}, {"gsub": {"field": "a", "pattern": r"(?<n>\d)", "replacement": "-${n}"}}, {"a": "x-1"}),
         ({"a": ["x", 1, True]}, {"join": {"field": "a", "separator": "-"}}, {"a": "x-1-true"}),
         ({"a": "x"}, {"append": {"field": "a", "value": ["y", "{{a}}"]}}, {"a": ["x", "y", "x"]}),
         ({"a": ["x"]}, {"append": {"field": "a", "value": ["x", "y"], "allow_duplicates": False}}, {"a": ["x", "y"]}),
@@ -164,7 +189,12 @@ def test_what_is_wrong_with_the_rest_of_a_pipeline_is_named(client):
         ({"a": ["1.5", 2]}, {"convert": {"field": "a", "type": "double"}}, {"a": [1.5, 2.0]}),
         ({"a": "TRUE"}, {"convert": {"field": "a", "type": "boolean"}}, {"a": True}),
         ({"a": 3}, {"convert": {"field": "a", "type": "string"}}, {"a": "3"}),
-        ({"a": "x"}, {"convert": {"field": "a", "type": "auto"}}, {"a": "x"}),
+        ({"a": "-0x1F"}, {"convert": {"field": "a", "type": "long"}}, {"a": -31}),
+        ({"a": "-1.5e3"}, {"convert": {"field": "a", "type": "auto"}}, {"a": -1500.0}),
+        *(
+            ({"a": text}, {"convert": {"field": "a", "type": "auto"}}, {"a": text})
+            for text in ("x", "nan", "Infinity", "1_000", "1e999")
+        ),
     ],
 )
 def test_what_a_processor_does(client, source, processor, left):
@@ -213,6 +243,7 @@ def test_a_document_can_fail_on_purpose_and_be_dropped(client):
         ("ctx._id == 'the-id' && ctx._index.length() == 5", True),
         ("ctx.a >= -1 && ctx.t", True),
         ("!(ctx.a==2||ctx.o.isEmpty());", True),
+        ("ctx.s" + "?.trim()" * 60 + " == 'text'", True),
     ],
 )
 def test_conditions(client, condition, holds):

@@ -92,7 +92,8 @@ def ids(reading, query):
         ({"range": {"year": {"gt": 2001, "lte": 2015}}}, "bd"),
         ({"range": {"price": {"gte": "9.5", "lt": 12}}}, "a"),
         ({"range": {"tag": {"gte": "x", "lt": "y"}}}, "a"),
-        ({"range": {"day": {"lte": "2024-05"}}}, "abc"),
+        ({"range": {"day": {"lte": "2024-05"}}}, "a"),
+        ({"range": {"day": {"lte": "2024-05||/M"}}}, "abc"),
         ({"range": {"day": {"gt": "2024-05-31||/d"}}}, ""),
         ({"range": {"day": {"gte": "2024-06-01", "time_zone": "+02:00"}}}, "bc"),
         ({"range": {"day": {"gte": "31/05/2024", "format": "dd/MM/yyyy"}}}, "bc"),
@@ -113,6 +114,7 @@ def ids(reading, query):
         ({"bool": {}}, "abcd"),
         ({"bool": {"must_not": {"exists": {"field": "price"}}}}, "cd"),
         ({"bool": {"should": [{"term": {"tag": "x"}}, {"term": {"year": 2020}}]}}, "ac"),
+        ({"bool": {"should": [{"term": {"tag": "x"}}], "minimum_should_match": 0}}, "a"),
         ({"bool": {"filter": {"term": {"tag": "y"}}, "should": {"term": {"tag": "x"}}}}, "ab"),
         ({"bool": {"filter": {"term": {"tag": "y"}}, "should": {"term": {"tag": "x"}},
                    "minimum_should_match": 1}}, "a"),
@@ -130,6 +132,17 @@ TESTS = st.one_of(
     ),
     st.builds(lambda field: {"exists": {"field": field}}, st.sampled_from(["tag", "year"])),
 )
+
+
+def test_case_is_passed_over_in_ascii(client):
+    client.indices.create(index="cases", mappings={"properties": {"tag": {"type": "keyword"}}})
+    client.index(index="cases", id="a", document={"tag": "ÄPFEL und Birnen"}, refresh=True)
+    for query in ({"prefix": {"tag": {"value": "Äpf"}}}, {"wildcard": {"tag": {"value": "Ä*bIRNEN"}}},
+                  {"term": {"tag": {"value": "ÄPFEL UND birnen"}}}):  # fmt: skip
+        ((kind, inner),) = query.items()
+        asked = {kind: {"tag": inner["tag"] | {"case_insensitive": True}}}
+        assert client.count(index="cases", query=asked)["count"] == 1, query
+        assert client.count(index="cases", query=query)["count"] == 0, query
 
 
 CLAUSES = ("must", "filter", "should", "must_not")
@@ -157,12 +170,9 @@ def holds(query, document):
         return bool(document.get(body["field"]))
     clauses = {name: body.get(name, []) for name in CLAUSES}
     required = clauses["must"] + clauses["filter"]
-    least = body.get("minimum_should_match")
-    least = (
-        (0 if required or not clauses["should"] else 1)
-        if least is None
-        else at_least(str(least), len(clauses["should"]))
-    )
+    least = at_least(str(body.get("minimum_should_match", 0)), len(clauses["should"]))
+    if clauses["should"] and not required:  # Lucene: of optional clauses alone, one must match
+        least = max(least, 1)
     return (
         all(holds(part, document) for part in required)
         and not any(holds(part, document) for part in clauses["must_not"])
@@ -244,6 +254,8 @@ def test_names_of_queries_are_told(books):
         ({"match": {"a": {"query": "x", "operator": "xor"}}}, "illegal_argument_exception", "[xor]"),
         ({"bool": {"musst": []}}, "x_content_parse_exception", "[bool] unknown field [musst]"),
         ({"bool": {"must": [{"oops": {}}]}}, "parsing_exception", "unknown query [oops]"),
+        ({"match_phrase": {"title": {"query": "!", "zero_terms_query": "all"}}}, "illegal_argument_exception",
+         "[match_phrase] with [zero_terms_query]"),
         ({"bool": {"minimum_should_match": "many"}}, "illegal_argument_exception", "[minimum_should_match]"),
         ({"term": {"a": None}}, "illegal_argument_exception", "[term] requires value"),
         ({"terms": {"a": "x"}}, "parsing_exception", "a list of values is needed"),

@@ -1,10 +1,14 @@
 """Work on many documents: what is copied, changed and deleted, what conflicts, how it is watched and cancelled."""
 
+import asyncio
+import threading
 import time
 
 import numpy as np
 import pytest
 from elasticsearch import ApiError, BadRequestError, ConflictError, NotFoundError, helpers
+
+from efive.server.elastic.reindexing.copying import Change
 
 pytestmark = pytest.mark.filterwarnings(  # of tasks, which Elastic calls a preview
     "ignore::elasticsearch.exceptions.GeneralAvailabilityWarning"
@@ -195,7 +199,7 @@ def test_documents_are_written_again_through_a_pipeline(es):
 
 def wait_for(client, id_):
     """The end of a task."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 240
     while not (found := client.tasks.get(task_id=id_))["completed"]:
         assert time.monotonic() < deadline
         time.sleep(0.02)
@@ -207,11 +211,11 @@ def test_a_task_is_watched_while_it_counts_and_cancelled(es):
     task = es.reindex(
         source={"index": "slow", "size": 10},
         dest={"index": "slow-copy"},
-        requests_per_second=20,
+        requests_per_second=1,
         wait_for_completion=False,
     )["task"]
     seen = []
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 240
     while not seen or seen[-1]["status"]["created"] == 0:
         assert time.monotonic() < deadline
         found = es.tasks.get(task_id=task)
@@ -236,19 +240,25 @@ def test_a_task_is_watched_while_it_counts_and_cancelled(es):
 def test_the_end_of_a_task_can_be_waited_for(es):
     fill(es, "short", 3)
     task = es.delete_by_query(index="short", query={"match_all": {}}, wait_for_completion=False)["task"]
-    found = es.tasks.get(task_id=task, wait_for_completion=True, timeout="30s")
+    found = es.tasks.get(task_id=task, wait_for_completion=True, timeout="4m")
     assert found["completed"] is True
     counted(found["response"], total=3, deleted=3)
 
 
-def test_a_document_that_changes_meanwhile_is_a_conflict(es):
+def test_a_document_that_changes_meanwhile_is_a_conflict(es, monkeypatch):
+    changed = threading.Event()
+
+    async def until_changed(*_):
+        while not changed.is_set():
+            await asyncio.sleep(0.01)
+
+    monkeypatch.setattr(Change, "_slow_down", until_changed)
     fill(es, "busy", 8)
-    task = es.update_by_query(
-        index="busy", scroll_size=1, requests_per_second=4, wait_for_completion=False, conflicts="proceed"
-    )["task"]
+    task = es.update_by_query(index="busy", scroll_size=1, wait_for_completion=False, conflicts="proceed")["task"]
     while not es.tasks.get(task_id=task)["task"]["status"]["updated"]:  # it has looked at what there is
         time.sleep(0.02)
     es.index(index="busy", id="7", document={"changed": True})
+    changed.set()
     end = wait_for(es, task)
     assert end["response"]["version_conflicts"] == 1
     assert end["response"]["updated"] == 7

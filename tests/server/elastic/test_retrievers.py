@@ -88,6 +88,45 @@ def test_rrf_adds_reciprocal_ranks(filled, constant, window, weights):
     assert scores == pytest.approx({id_: expected[id_] for id_ in scores})
 
 
+def test_fused_rankings_count_all_that_their_parts_match(filled):
+    es, index = filled
+    rrf = {"retrievers": [words("sun sea"), {"knn": NEAR}], "rank_window_size": 10}
+    aggs = {"odd": {"terms": {"field": "odd"}}}
+    answer = es.search(index=index, retriever={"rrf": rrf}, size=3, aggs=aggs)
+    some = set(found(filled, query={"match": {"text": "sun sea"}}, size=COUNT)) | set(found(filled, knn=NEAR, size=10))
+    assert len(some) > 10
+    assert answer["hits"]["total"] == {"value": len(some), "relation": "eq"}
+    counts = {bucket["key"]: bucket["doc_count"] for bucket in answer["aggregations"]["odd"]["buckets"]}
+    assert counts == {odd: sum(int(id_) % 2 == odd for id_ in some) for odd in (0, 1)}
+    only = es.search(index=index, retriever={"rrf": rrf}, post_filter={"term": {"odd": True}}, aggs=aggs)
+    assert only["hits"]["total"]["value"] == counts[1]
+    assert only["aggregations"] == answer["aggregations"]
+    least = es.search(index=index, retriever={"rrf": rrf | {"min_score": 1e-9}}, aggs=aggs)
+    assert least["hits"]["total"]["value"] == len(least["hits"]["hits"]) == 10
+
+
+def test_fused_rankings_show_their_window_unless_a_size_is_said(filled):
+    es, index = filled
+    for window in (4, 17):
+        rrf = {"retrievers": [words("sun moon star sea tree"), {"knn": NEAR}], "rank_window_size": window}
+        assert len(es.search(index=index, retriever={"rrf": rrf})["hits"]["hits"]) == window
+
+
+def test_meaning_counts_down_to_the_end_of_the_window(es, made):
+    """A semantic query finds as many as are wanted of it: here the window, not the page."""
+    made("windows")
+    mappings = {"properties": {"text": {"type": "semantic_text", "inference_id": "windows"}}}
+    es.indices.create(index="windows", mappings=mappings)
+    documents = [{"_index": "windows", "_id": str(n), "text": f"number {n} of many"} for n in range(20)]
+    helpers.bulk(es, documents, refresh=True)
+    asked = [{"standard": {"query": {"semantic": {"field": "text", "query": text}}}} for text in ("one", "two")]
+    rrf = {"rrf": {"retrievers": asked, "rank_window_size": 20}}
+    whole = found((es, "windows"), size=20, retriever=rrf)
+    assert len(whole) == 20
+    assert found((es, "windows"), size=3, retriever=rrf) == dict(list(whole.items())[:3])
+    es.indices.delete(index="windows")
+
+
 def test_filters_of_rrf_hold_for_all_its_retrievers(filled):
     rrf = {"retrievers": [words("sun moon star"), {"knn": NEAR}], "rank_window_size": 20}
     scores = found(filled, retriever={"rrf": rrf | {"filter": {"term": {"odd": False}}}}, size=20)
@@ -145,7 +184,8 @@ def test_normalizers_keep_the_order(scores):
         ({"retriever": words("x"), "query": {"match_all": {}}}, "cannot specify [retriever] and [query]"),
         ({"retriever": {"rrf": {"retrievers": [words("x")]}}}, "at least two"),
         ({"retriever": {"rrf": {"retrievers": [words("x"), words("y")], "rank_constant": 0}}}, "[rank_constant]"),
-        ({"retriever": {"rrf": {"retrievers": [words("x"), words("y")], "rank_window_size": 5}}},
+        ({"retriever": {"rrf": {"retrievers": [words("x"), words("y")], "rank_window_size": 5}},
+          "size": 10},
          "[rank_window_size: 5] must be greater than or equal to [size: 10]"),
         ({"retriever": {"rrf": {"retrievers": [words("x"), words("y")], "k": 5}}}, "[rrf] unknown field [k]"),
         ({"retriever": {"linear": {"retrievers": [{"retriever": words("x"), "normalizer": "z"}]}}}, "normalizer [z]"),

@@ -65,6 +65,14 @@ def test_knn_sections_add_to_the_query(planets):
     assert both["hits"]["hits"][0]["_score"] == pytest.approx(expected)
 
 
+def test_scores_are_written_with_the_digits_that_they_have(planets):
+    """As Elasticsearch writes its floats of 32 bits: 0.2, not 0.20000000298023224."""
+    near = {"field": "vector", "query_vector": [1, 0.954, 2.74], "k": 8, "num_candidates": 10}
+    found = planets.search(index="planets", knn=near)["hits"]
+    for score in [found["max_score"], *(hit["_score"] for hit in found["hits"])]:
+        assert score == float(str(np.float32(score)))
+
+
 def test_filters_take_nothing_away_from_meaning(planets):
     query = {"bool": {"must": {"match": {"meaning": "rings of ice"}}, "filter": {"term": {"kind": "rock"}}}}
     assert set(names(planets.search(index="planets", query=query, size=4))) == {"mercury", "venus", "earth", "mars"}
@@ -90,8 +98,15 @@ def test_pages_and_orders(planets):
     dated = planets.search(index="planets", sort={"orbit.seen": {"order": "desc", "format": "yyyy/MM/dd"}}, size=1)
     assert dated["hits"]["hits"][0]["sort"] == ["2024/01/01"]
     both = planets.search(index="planets", query={"match": {"text": "red"}}, sort=["_score", {"moons": "asc"}])
-    assert both["hits"]["hits"][0]["sort"][0] == both["hits"]["hits"][0]["_score"] == both["hits"]["max_score"]
-    least = both["hits"]["max_score"] * 0.99
+    assert both["hits"]["hits"][0]["sort"][0] == both["hits"]["hits"][0]["_score"]
+    assert both["hits"]["max_score"] is None  # as where any field is sorted by, unless scores are tracked
+    paged, after = [], {}
+    while found := planets.search(index="planets", query={"match": {"text": "planet"}}, size=1,
+                                  sort=["_score", {"moons": "asc"}], **after)["hits"]["hits"]:  # fmt: skip
+        paged, after = [*paged, found[0]["_id"]], {"search_after": found[0]["sort"]}
+    assert paged == names(planets.search(index="planets", query={"match": {"text": "planet"}}, size=10,
+                                         sort=["_score", {"moons": "asc"}]))  # fmt: skip
+    least = both["hits"]["hits"][0]["_score"] * 0.99
     assert names(planets.search(index="planets", query={"match": {"text": "red"}}, min_score=least)) == names(both)[:1]
     shown = planets.search(index="planets", post_filter={"term": {"kind": "ice"}}, query={"match": {"text": "sun"}})
     assert names(shown) == ["uranus"]
@@ -157,9 +172,10 @@ def test_several_indices(planets):
 
 def test_totals(planets):
     every = {"index": "planets", "size": 0}
-    assert planets.search(**every)["hits"] == {"total": {"value": 8, "relation": "eq"}, "max_score": 1.0, "hits": []}
+    assert planets.search(**every)["hits"] == {"total": {"value": 8, "relation": "eq"}, "max_score": None, "hits": []}
     assert planets.search(**every, track_total_hits=3)["hits"]["total"] == {"value": 3, "relation": "gte"}
     assert "total" not in planets.search(**every, track_total_hits=False)["hits"]
+    assert "total" not in planets.search(**every, track_total_hits=-1)["hits"]
     assert planets.search(**every, rest_total_hits_as_int=True)["hits"]["total"] == 8
 
 
@@ -227,11 +243,46 @@ def test_aggregations(planets):
     assert found["aggregations"]["kinds"]["buckets"] == [{"key": "gas", "doc_count": 2}]
 
 
+def test_large_numbers_keep_their_digits(client):
+    large = 2**53 + 1
+    client.index(index="digits", id="a", document={"n": large}, refresh=True)
+    for given in (large, str(large)):
+        (hit,) = client.search(index="digits", query={"term": {"n": given}}, fields=["n"], sort="n")["hits"]["hits"]
+        assert hit["fields"]["n"] == hit["sort"] == [large]
+        assert not client.search(index="digits", query={"range": {"n": {"gt": given}}})["hits"]["hits"]
+
+
+def test_malformed_values_that_an_index_ignores_are_not_shown_as_fields(client):
+    ignoring = {"ignore_malformed": True}
+    properties = {"n": {"type": "long"} | ignoring, "d": {"type": "date"} | ignoring}
+    client.indices.create(index="ignoring", mappings={"properties": properties})
+    client.index(index="ignoring", id="a", document={"n": ["many", 1], "d": ["soon", "2024-01-01"]}, refresh=True)
+    (hit,) = client.search(index="ignoring", fields=["n", "d"])["hits"]["hits"]
+    assert hit["fields"] == {"n": [1], "d": ["2024-01-01T00:00:00.000Z"]}
+
+
+def test_numbers_mean_dates_as_the_field_writes_them(client):
+    properties = {"seconds": {"type": "date", "format": "epoch_second"}, "day": {"type": "date"}}
+    client.indices.create(index="numbered", mappings={"properties": properties})
+    client.index(index="numbered", id="a", document={"seconds": 1_700_000_000, "day": 1_700_000_000_000}, refresh=True)
+
+    def count(field, **bounds):
+        return client.count(index="numbered", query={"range": {field: bounds}})["count"]
+
+    assert count("seconds", gte=1_700_000_000, lte=1_700_000_000) == 1
+    assert count("seconds", gt=1_700_000_000) == 0
+    assert count("day", gte=1_700_000_000_000, lte=1_700_000_000_000) == 1
+    assert count("day", lt=2024) == 1
+
+
 def test_scrolls_go_through_everything(planets):
     found = list(helpers.scan(planets, index="planets", size=3, query={"query": {"match_all": {}}}))
     assert [hit["_id"] for hit in found] == list(PLANETS)
     assert found[0]["_source"]["kind"] == "rock"
-    first = planets.search(index="planets", scroll="1m", size=5, query={"match": {"text": "planet"}})
+    options = {"scroll": "1m", "size": 5, "track_total_hits": 2}
+    first = planets.search(index="planets", query={"match": {"text": "planet"}}, **options)
+    every = planets.count(index="planets", query={"match": {"text": "planet"}})["count"]
+    assert first["hits"]["total"] == {"value": every, "relation": "eq"}
     planets.index(index="planets", id="new", document={"text": "a new planet"}, refresh=True)
     later = planets.scroll(scroll_id=first["_scroll_id"], scroll="1m")
     planets.delete(index="planets", id="new", refresh=True)
@@ -254,6 +305,10 @@ def test_several_searches_at_once(planets):
     assert second["error"]["reason"] == "unknown query [oops]"
     assert third["status"] == 404
     assert third["error"]["type"] == "index_not_found_exception"
+    heads = [{"index": "nowhere", "ignore_unavailable": shown} for shown in ("true", "false")]
+    heads.append({"indices": ["dwarfs"], "ccs_minimize_roundtrips": True, "allow_partial_search_results": False})
+    searches = [line for head in heads for line in (head, {})]
+    assert [each["status"] for each in planets.msearch(searches=searches)["responses"]] == [200, 404, 200]
 
 
 def test_validate(planets):

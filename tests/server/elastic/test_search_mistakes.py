@@ -121,12 +121,27 @@ def test_unknown_options_and_indices_are_named(planets):
         '{"query": {"match_all": {"boost": %s}}}', '{"query": {"match_all": {"boost": 1e300}}, "min_score": 1}',
         '{"knn": {"field": "v", "query_vector": [%s], "k": 1, "num_candidates": 1}}',
         '{"retriever": {"rrf": {"retrievers": [{"standard": {}}, {"standard": {}}], "rank_constant": 1e30}}}',
+        '{"retriever": {"linear": {"retrievers": [{"retriever": {"standard": {}}, "weight": 1e300}]}}}',
     ],
 )  # fmt: skip
 def test_numbers_that_no_float_has_are_refused(client, server, body):
     client.index(index="large", id="1", document={"n": 1})
     found = httpx.post(f"{server.url}/es/large/_search", content=body.replace("%s", "9" * 400))
     assert found.status_code == 400
+
+
+def test_a_similarity_may_be_of_any_size(client):
+    mappings = {"properties": {"v": {"type": "dense_vector", "dims": 2, "similarity": "l2_norm"}}}
+    client.indices.create(index="far", mappings=mappings)
+    client.index(index="far", id="1", document={"v": [1, 2]}, refresh=True)
+    near = {"field": "v", "query_vector": [1, 1], "k": 1, "num_candidates": 1, "similarity": 1e300}
+    assert client.search(index="far", knn=near)["hits"]["total"]["value"] == 1
+
+
+def test_a_scroll_id_is_a_text(http):
+    for given in (5, {"a": 1}, [], None):
+        answer = http.request("DELETE", "/_search/scroll", json={"scroll_id": given})
+        assert (answer.status_code, answer.json()["error"]["reason"]) == (400, "no scroll ids specified")
 
 
 def test_durations_may_be_as_long_as_they_like(client, server):

@@ -28,7 +28,7 @@ VENDOR = "application/vnd.elasticsearch+json; compatible-with="
 
 @pytest.fixture
 def http(server):
-    with httpx.Client(base_url=server.url, timeout=60) as client:
+    with httpx.Client(base_url=server.url, timeout=280) as client:
         yield client
 
 
@@ -49,7 +49,7 @@ def test_the_root_answers_with_and_without_a_slash(http, path):
 def test_the_client_takes_this_for_elasticsearch(server, client):
     assert client.info()["cluster_name"]
     assert client.ping()
-    with Elasticsearch(f"{server.url}/es/", http_compress=True) as other:
+    with Elasticsearch(f"{server.url}/es/", request_timeout=280, http_compress=True) as other:
         assert other.ping()
 
 
@@ -195,26 +195,29 @@ def test_keys_are_taken_as_clients_send_them(guarded, form):
         "basic": {"basic_auth": ("elastic", embed)},
         "bearer": {"bearer_auth": embed},
     }
-    with Elasticsearch(url, max_retries=0, **given[form]) as client:
+    with Elasticsearch(url, request_timeout=280, max_retries=0, **given[form]) as client:
         assert client.ping()
         assert client.inference.get()["endpoints"]
 
 
 def test_who_may_not_is_told_so_as_elasticsearch_does(guarded):
     url, embed, manage = guarded
-    with Elasticsearch(url) as nobody, pytest.raises(AuthenticationException) as missing:
+    with Elasticsearch(url, request_timeout=280) as nobody, pytest.raises(AuthenticationException) as missing:
         nobody.info()
     assert missing.value.error == "security_exception"
     assert "ApiKey" in missing.value.meta.headers["www-authenticate"]
-    with Elasticsearch(url, api_key="wrong") as wrong:
+    with Elasticsearch(url, request_timeout=280, api_key="wrong") as wrong:
         assert not wrong.ping()
         with pytest.raises(AuthenticationException):
             wrong.inference.get()
-    with Elasticsearch(url, api_key=embed) as embedder, pytest.raises(AuthorizationException) as forbidden:
+    with (
+        Elasticsearch(url, request_timeout=280, api_key=embed) as embedder,
+        pytest.raises(AuthorizationException) as forbidden,
+    ):
         embedder.inference.delete(inference_id="x")
     assert forbidden.value.body["error"]["type"] == "security_exception"
     assert forbidden.value.body["status"] == 403
-    with Elasticsearch(url, api_key=manage) as manager, pytest.raises(NotFoundError):
+    with Elasticsearch(url, request_timeout=280, api_key=manage) as manager, pytest.raises(NotFoundError):
         manager.inference.delete(inference_id="x")
 
 
@@ -231,7 +234,10 @@ def test_a_port_of_its_own_has_elasticsearch_at_its_root(tmp_path):
         main, own = found
         while httpx.get(f"{main}/health/ready").status_code != 200:
             time.sleep(0.05)
-        with Elasticsearch(own, max_retries=0) as at_root, Elasticsearch(f"{main}/es", max_retries=0) as below:
+        with (
+            Elasticsearch(own, request_timeout=280, max_retries=0) as at_root,
+            Elasticsearch(f"{main}/es", request_timeout=280, max_retries=0) as below,
+        ):
             assert at_root.info() == below.info()
             assert at_root.ping()
             assert at_root.inference.get() == below.inference.get()
@@ -242,7 +248,7 @@ def test_a_port_of_its_own_has_elasticsearch_at_its_root(tmp_path):
         assert httpx.get(f"{main}/health/live").status_code == 200
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(240)
         process.stderr.close()
 
 

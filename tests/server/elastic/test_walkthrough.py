@@ -11,7 +11,7 @@ SCRIPT = Path(__file__).parents[3] / "examples" / "elastic_walkthrough.py"
 def test_the_walkthrough_ends_well_and_leaves_nothing(server, client):
     before = client.inference.get()
     command = [sys.executable, "-W", "error", SCRIPT, "--url", f"{server.url}/es"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=280, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "2. 358 passages in walkthrough-plain" in done.stdout
     assert "3. 358 passages embedded into walkthrough-semantic by the task " in done.stdout

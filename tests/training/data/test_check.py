@@ -122,6 +122,9 @@ def test_memory_does_not_grow_with_the_data(tmp_path):
         with file.open("w") as out:
             for n in range(count):
                 print(json.dumps({"query": f"{n} " * 20, "passage": f"{n} " * 50} if n % 2 else {"query": n}), file=out)
+        return min(traced(file) for _ in range(3))  # other tests' servers in this process take some too
+
+    def traced(file) -> int:
         tracemalloc.start()
         check(file, hashes=1024)
         _, most = tracemalloc.get_traced_memory()

@@ -11,7 +11,7 @@ from efive.console.collections_search import Asked, calibrate, compare, fault_of
 from efive.console.dialogs import confirm
 from efive.console.pages import collections_card, collections_hits
 from efive.console.work import current
-from efive.errors import EfiveError
+from efive.errors import EfiveError, InputError
 from efive.search.searching import MODES
 
 _FIELD = "outlined dense"
@@ -29,7 +29,7 @@ def collection(name: str) -> None:
         asking: list[_Search] = []
 
         async def show() -> None:
-            if not context.service().collections.exists(name):
+            if not _exists(name):
                 if indexing is None:
                     with place:
                         frame.empty(f"There is no collection {name}", "The list of collections has those that are.")
@@ -48,6 +48,13 @@ def collection(name: str) -> None:
             with card:
                 collections_card.show(indexing, show)
         ui.timer(0, show, once=True)
+
+
+def _exists(name: str) -> bool:
+    try:
+        return context.service().collections.exists(name)
+    except InputError:  # no collection can be called that
+        return False
 
 
 def _described(each: Summary) -> None:
@@ -91,7 +98,7 @@ class _Search:
                 self._go = ui.button("Search", icon="search", on_click=self._ask)
             with ui.row().classes("w-full items-start gap-3"):
                 self._where = ui.input("Filter", placeholder='kind = "markdown" and not name ^= "draft"')
-                self._where.classes("grow min-w-60").props(_FIELD).on("keydown.enter", self._ask)
+                self._where.classes("grow min-w-60 font-mono").props(_FIELD).on("keydown.enter", self._ask)
                 self._count = ui.number("Hits", value=10, min=1, max=_MOST, precision=0).classes("w-20").props(_FIELD)
                 self._least = ui.number("Least confidence", value=0, min=0, max=1, step=0.05).classes("w-40")
                 self._least.props(_FIELD)

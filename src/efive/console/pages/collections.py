@@ -58,7 +58,7 @@ def _list(found: list[Summary]) -> None:
 
 def _row(each: Summary) -> list[Cell]:
     def name() -> None:
-        ui.link(each.name, address_of(each.name)).classes("font-medium inline-block min-w-28 break-words")
+        ui.link(each.name, address_of(each.name)).classes("font-medium inline-block min-w-28 wrap-anywhere")
 
     def fault() -> None:
         ui.label(each.fault).classes("text-negative max-w-md")
@@ -108,6 +108,9 @@ class _Form:
     async def _start(self) -> None:
         service, name = context.service(), self._into or self._name.value.strip()
         self._name.error = self._path.error = None
+        if not name:
+            self._name.error = "give it a name that says what is in it"
+            return
         try:
             service.collections.path(name)
             if not self._into and service.collections.exists(name):

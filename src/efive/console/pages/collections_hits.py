@@ -9,7 +9,7 @@ from efive.console.collections import Opened, document_of, place
 from efive.console.collections_search import elsewhere, marked
 from efive.search.searching import Hit
 
-_TEXT = "whitespace-pre-wrap break-words text-sm"
+_TEXT = "whitespace-pre-wrap break-words text-sm [unicode-bidi:plaintext]"  # each paragraph as its letters run
 
 
 def one_list(name: str, hits: Sequence[Hit]) -> None:

@@ -131,6 +131,7 @@ class _StartDialog:
             service.deployments.create(wanted)
             service.deployments.start_soon(wanted.name)
             self._dialog.close()
+            ui.notify(f"{wanted.name} is starting; the page Deployments shows how it goes.", type="positive")
 
         await frame.attempt(work)
 

@@ -85,7 +85,7 @@ class _Runs:
             box.props("dense").props["aria-label"] = f"Compare {each.model} of {each.created}"
 
         def name() -> None:
-            ui.link(each.model, f"/evaluation/{each.key}").classes("font-medium inline-block min-w-28 break-words")
+            ui.link(each.model, f"/evaluation/{each.key}").classes("font-medium inline-block min-w-28 wrap-anywhere")
 
         failed = f" ({each.failed} failed)" if each.failed else ""
         place = "from here" if each.path.is_relative_to(context.service().home) else str(each.path)

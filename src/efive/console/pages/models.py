@@ -1,6 +1,7 @@
 """The models on this server, and those that could be."""
 
 from collections.abc import Awaitable, Callable
+from urllib.parse import quote
 
 from nicegui import run, ui
 
@@ -96,7 +97,8 @@ class _Row:
         ]
 
     def _title(self) -> None:
-        ui.link(self._model.name, f"/models/{self._model.name}").classes("font-medium")
+        address = f"/models/{quote(self._model.name, safe='')}"
+        ui.link(self._model.name, address).classes("font-medium inline-block min-w-28 wrap-anywhere")
         ui.label(self._model.shape).classes("text-xs opacity-80 min-w-40")
 
     def _space(self) -> None:

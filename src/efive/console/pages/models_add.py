@@ -106,6 +106,9 @@ def _sent(adding: Adding, name: ui.input, dialog: ui.dialog) -> None:
                 coming.path.unlink(missing_ok=True)
                 said.text = ""
                 choose.enable()
+        elif not said.is_deleted:
+            said.text = f"The server could not keep the file: {coming.fault}. Mend that, and send it again."
+            choose.enable()
 
     with ui.row().classes("items-center"):
         field = ui.element("input").props('type="file" class="hidden" aria-label="Bundle file"').classes("hidden")

@@ -12,18 +12,28 @@ _LOOK = 0.5
 _ENDED = {
     Phase.DONE: ("check_circle", "Done: it can be deployed.", "text-positive"),
     Phase.FAILED: ("error", "", "text-negative"),
-    Phase.CANCELLED: ("cancel", "Cancelled. What was fetched is kept: another pull goes on from there.", ""),
+    Phase.CANCELLED: ("cancel", "Cancelled: the models are as they were.", ""),
 }
 
 
-def show_jobs(adding: Adding, changed: Callable[[], Awaitable[object]]) -> None:
-    """Show the jobs as they go on; `changed` is called when one has ended."""
-    place = ui.column().classes("w-full gap-2 mt-3")
+async def _nothing() -> None:
+    """Nobody waits for the end."""
+
+
+def show_jobs(adding: Adding, changed: Callable[[], Awaitable[object]] = _nothing, *, of: str = "") -> None:
+    """Show the jobs as they go on.
+
+    Args:
+        adding: the jobs.
+        changed: called when one has ended.
+        of: the model that they are to be about; empty shows all.
+    """
+    place = ui.column().classes("w-full gap-2 my-3")
     shown: list[tuple[Job, Phase]] = []
     updates: list[Callable[[], None]] = []
 
     async def look() -> None:
-        now = [(job, job.phase) for job in adding.jobs]
+        now = [(job, job.phase) for job in adding.jobs if of in {"", job.order.name}]
         if now == shown:
             for update in updates:
                 update()
@@ -33,7 +43,7 @@ def show_jobs(adding: Adding, changed: Callable[[], Awaitable[object]]) -> None:
         updates.clear()
         place.clear()
         with place:
-            updates.extend(_show(adding, job) for job in adding.jobs)
+            updates.extend(_show(adding, job) for job, _ in now)
         if ended:
             await changed()
 
@@ -53,8 +63,10 @@ def _show(adding: Adding, job: Job) -> Callable[[], None]:
         icon, text, colour = _ENDED[job.phase]
         with ui.row().classes(f"no-wrap items-center gap-1 {colour}").props('role="status"'):
             ui.icon(icon)
-            if job.phase is Phase.DONE and job.order.kind == "verify":
+            if (job.phase, job.order.kind) == (Phase.DONE, "verify"):
                 text = "Intact: every file has the checksum that it came with."
+            if (job.phase, job.order.kind) == (Phase.CANCELLED, "pull"):
+                text = "Cancelled. What was fetched is kept: another pull goes on from there."
             ui.label(job.error or text).classes("break-words min-w-0")
     return lambda: None
 

@@ -6,6 +6,7 @@ from efive.console import context, frame, models, models_card, parts, units
 from efive.console.models import Model
 from efive.console.models_adding import adding_of
 from efive.console.pages.models import show_actions, show_state
+from efive.console.pages.models_jobs import show_jobs
 from efive.errors import EfiveError
 
 _STYLE = """
@@ -30,10 +31,11 @@ async def page(name: str) -> None:
             return
         assert model is not None
         with ui.row().classes("items-center gap-3"):
-            ui.label(model.name).classes("text-xl font-medium").props('role="heading" aria-level="2"')
+            ui.label(model.name).classes("text-xl font-medium wrap-anywhere").props('role="heading" aria-level="2"')
             show_state(model)
             with ui.row().classes("gap-0"):
                 show_actions(adding, model, _all)
+        show_jobs(adding, of=model.name)
         _facts(model)
         card = await run.io_bound(models_card.read, model.folder)
         parts.heading("Model card")

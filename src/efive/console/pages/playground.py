@@ -66,9 +66,10 @@ class _Playground:
 
     def _buttons(self) -> None:
         with ui.row().classes("gap-2 mt-3"):
-            self._add = ui.button("Add a text", icon="add", on_click=lambda: self._append(Line(""))).props("outline")
+            empty = ui.button("Add a text", icon="add", on_click=lambda: self._append(Line(""))).props("outline")
             long = Line(LONG, role=str(Role.PASSAGE), language="en")
-            ui.button("Add one that is too long", on_click=lambda: self._append(long)).props("flat")
+            too_long = ui.button("Add one that is too long", on_click=lambda: self._append(long)).props("flat")
+            self._adding = (empty, too_long)
             parts.acting(ui.button("Begin again").props("flat"), self._begin_again)
 
     def _lay_out(self) -> None:
@@ -83,7 +84,11 @@ class _Playground:
                     ui.label(head).classes(width)
             for number, line in enumerate(self._lines, 1):
                 self._line(number, line)
-        self._add.set_enabled(len(self._lines) < MOST)
+        self._offer_more()
+
+    def _offer_more(self) -> None:
+        for button in self._adding:
+            button.set_enabled(len(self._lines) < MOST)
 
     def _line(self, number: int, line: Line) -> None:
         with ui.row().classes("w-full items-center gap-2 sm:flex-nowrap border-b border-gray-400/30 pb-1") as row:
@@ -105,7 +110,7 @@ class _Playground:
             self._lines.append(Line(line.text, line.role, line.language))
             with self._place:  # to lay all of them out takes its time
                 self._line(len(self._lines), self._lines[-1])
-            self._add.set_enabled(len(self._lines) < MOST)
+            self._offer_more()
 
     def _remove(self, line: Line) -> None:
         self._lines = [each for each in self._lines if each is not line]

@@ -1,5 +1,6 @@
 """What the playground shows of a comparison: similarities, tokens, neighbours, a map."""
 
+import html
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import ClassVar
@@ -101,8 +102,9 @@ class _Neighbours:
         self._place.clear()
         with self._place:
             near = self._compared.neighbours(int(self._text.value or 0))
-            texts = [f"{self._compared.label(n)}: {_short(self._compared.lines[n].text)}" for n, _ in near]
-            rows = [_neighbour(cosine, text) for (_, cosine), text in zip(near, texts, strict=True)]
+            rows = [
+                _neighbour(cosine, self._compared.label(n), _short(self._compared.lines[n].text)) for n, cosine in near
+            ]
             tables.table("The other texts, nearest first", ("Cosine", "Text"), rows)
 
     async def _show(self) -> None:
@@ -119,17 +121,18 @@ class _Neighbours:
                 parts.heading(f"In {name}")
                 if not found:
                     ui.label("Nothing: the collection is empty.")
-                rows = [_neighbour(each.cosine, f"{each.document}: {_short(each.text, 300)}") for each in found]
+                rows = [_neighbour(each.cosine, each.document, _short(each.text, 300)) for each in found]
                 tables.table("The nearest passages", ("Cosine", "Passage"), rows)
 
 
-def _neighbour(cosine: float, text: str) -> list[Cell]:
+def _neighbour(cosine: float, label: str, text: str) -> list[Cell]:
     def bar() -> None:
         with ui.row().classes("items-center no-wrap gap-2 w-max"):
             ui.label(f"{cosine:.3f}").classes("tabular-nums w-12")
             ui.linear_progress(max(0.0, cosine), show_value=False).classes("w-24").props('aria-hidden="true"')
 
-    return [bar, lambda: ui.label(text).props('dir="auto"')]
+    shown = f"{html.escape(label)}: <bdi>{html.escape(text)}</bdi>"  # its letters may run to the left, ours do not
+    return [bar, lambda: ui.html(shown, sanitize=False)]
 
 
 def _map(compared: Compared) -> None:

@@ -64,7 +64,7 @@ def _list(found: Stand) -> None:
 def _row(job: TrainingJob, now: Progress) -> list[Cell]:
     def name() -> None:
         if isinstance(job, ConsoleTraining):
-            ui.link(job.name, f"/training/{job.id}").classes("font-medium inline-block min-w-28 break-words")
+            ui.link(job.name, f"/training/{job.id}").classes("font-medium inline-block min-w-28 wrap-anywhere")
         else:
             ui.label(f"{job.project}, SambaStudio job {job.id}")
 

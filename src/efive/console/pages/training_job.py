@@ -8,6 +8,7 @@ import msgspec
 from nicegui import ui
 
 from efive.console import context, frame, units
+from efive.console.deployments_form import free_name
 from efive.console.dialogs import confirm
 from efive.console.pages.training_charts import chart, draw
 from efive.console.tables import table
@@ -67,6 +68,7 @@ class _Job:
         try:
             self._job = job = jobs.get(self._job.id)
         except EfiveError:  # deleted, perhaps on another page
+            ui.navigate.to("/training")
             return
         run = run_of(jobs, job)
         stand = await context.service().collections.run(lambda: training.progress(run))
@@ -154,7 +156,9 @@ def _result(job: ConsoleTraining, found: Curves) -> None:
         else:
             ui.label("Nothing was held out, so it has not been compared with the model that it started from.")
         with ui.row().classes("w-full items-start gap-3"):
-            name = ui.input("Name of the deployment", value=job.name).props("outlined dense")
+            name = ui.input("Name of the deployment", value=free_name(job.name, context.service().deployments)).props(
+                "outlined dense"
+            )
 
             async def go() -> None:
                 button.disable()

@@ -147,6 +147,9 @@ class _Form:
 
     async def _start(self) -> None:
         self._name.error = None
+        if not self._name.value.strip():
+            self._name.error = "give the new model a name"
+            return
         try:
             check_name(self._name.value.strip())
         except EfiveError as error:

@@ -1,6 +1,5 @@
 """All that the Elasticsearch door speaks for."""
 
-import contextlib
 from collections.abc import Sequence
 
 from efive.deployments.deployment import Deployment
@@ -70,5 +69,4 @@ class Cluster:
         await self.endpoints.close()
         await self.tasks.close()
         await self.models.close()
-        with contextlib.suppress(NotImplementedError):
-            await self.indices.close()
+        await self.indices.close()

@@ -1,7 +1,8 @@
 """Dates as documents and queries write them: ISO 8601, patterns of Java, milliseconds; in queries sums on `now` too.
 
-A text means a span of time: `2024-05` the whole month, `now/d` the whole day. `gte` and `lt` take its beginning, `gt`
-and `lte` its end, as Elasticsearch rounds them.
+A text means a span of time: `2024-05-31` and `now/d` a whole day. `gte` and `lt` take its beginning, `gt` and `lte` its
+end, as Elasticsearch rounds them. To it, a month or a day that is missing is the first one whichever end is asked for:
+`2024` is the first of January. The whole year is `2024||/y`, and a date with any other sum is a moment.
 """
 
 import re
@@ -42,6 +43,7 @@ _LETTERS = {
     "s": ("second", 2), "S": ("fraction", 9),
 }  # fmt: skip
 _PARTS = ("year", "month", "day", "hour", "minute", "second")
+_DAY = 2
 _UNITS = {"y": 0, "M": 1, "d": 2, "h": 3, "H": 3, "m": 4, "s": 5}
 _LENGTHS = {2: timedelta(days=1), 3: timedelta(hours=1), 4: timedelta(minutes=1), 5: timedelta(seconds=1)}
 
@@ -63,9 +65,9 @@ def span(text: str, formats: str = DEFAULT, zone: str | None = None, now: dateti
             first = (now or datetime.now(UTC)).astimezone(_zone(zone))
             begin, end = _moved(first, first, text[3:], text)
         else:
-            date, _, sum_ = text.partition("||")
+            date, summed, sum_ = text.partition("||")
             begin, end = _read(date, formats, _zone(zone))
-            begin, end = _moved(begin, end, sum_, text)
+            begin, end = _moved(begin, begin if summed else end, sum_, text)
     except (ValueError, OverflowError, KeyError):
         raise _unreadable(text, formats) from None
     return _milliseconds(begin), _milliseconds(end)
@@ -167,7 +169,7 @@ def _span_of(given: dict[str, str | None], zone: tzinfo) -> tuple[datetime, date
     if fraction := given.get("fraction"):
         first += timedelta(microseconds=int(fraction.ljust(6, "0")[:6]))
         return first, first
-    return first, _end(first, finest)
+    return first, _end(first, max(finest, _DAY))
 
 
 def _end(first: datetime, unit: int) -> datetime:

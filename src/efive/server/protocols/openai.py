@@ -96,16 +96,17 @@ async def embeddings(request: Request) -> Response:
     body = await parse(request, Body)
     if body.encoding_format not in {None, "float", "base64"}:
         raise BodyError(f"encoding_format is {body.encoding_format!r}; it can be float or base64", "$.encoding_format")
-    inputs = inputs_of(body.input)
-    if not body.token_ids and any(not isinstance(each, str) for each in inputs):
-        raise BodyError(_NO_IDS, "$.input")
+    inputs, role = inputs_of(body.input), _role(body.input_type or body.prompt_name)
+    deployment, named = service_of(request).deployments.find(body.model)
+    if any(not isinstance(each, str) for each in inputs):
+        _check_ids(body, role or named)
     if body.dimensions is not None:
-        _native(body.dimensions, service_of(request).deployments.find(body.model)[0])
+        _native(body.dimensions, deployment)
     result = await service_of(request).embed(
         EmbedRequest(
             model=body.model,
             inputs=inputs,
-            role=_role(body.input_type or body.prompt_name),
+            role=role,
             overflow=_overflow(body.truncate),
             caller=caller_of(request),
             door=DOOR,
@@ -113,6 +114,16 @@ async def embeddings(request: Request) -> Response:
     )
     shown = openai_list(result.vectors, result, body.model, packed=body.encoding_format == "base64")
     return answer(shown, headers=embed_headers(result))
+
+
+def _check_ids(body: Body, role: Role | None) -> None:
+    if not body.token_ids:
+        raise BodyError(_NO_IDS, "$.input")
+    if role not in {None, Role.RAW}:
+        raise BodyError(
+            f"input has token ids, which get no prefix: put the ids of {str(role)!r} before them, or send texts",
+            "$.input",
+        )
 
 
 def _native(dimensions: int, deployment: Deployment) -> None:
@@ -179,7 +190,10 @@ def _model(name: str) -> dict[str, Any]:
 def problem(request: Request, error: EfiveError, status: int) -> Response:  # noqa: ARG001
     """Write an error as OpenAI does."""
     type_, code = next(((t, c) for kind, t, c in _WORDS if isinstance(error, kind)), ("server_error", error.code))
-    body = {"message": str(error), "type": type_, "param": _parameter(error), "code": code}
+    message = str(error)
+    if isinstance(error, TooLongError):
+        message = f'{error.fact}; `"truncate": "end"` or `"start"` has it cut'
+    body = {"message": message, "type": type_, "param": _parameter(error), "code": code}
     return answer({"error": body}, status, retry_after(error))
 
 

@@ -1,6 +1,7 @@
 """The API of Hugging Face's Text Embeddings Inference, as of its version 1.9."""
 
 import asyncio
+from collections.abc import Sequence, Sized
 from typing import Any, Literal
 
 import msgspec
@@ -30,6 +31,7 @@ from efive.server.http import (
     BodyError,
     BodyTooLargeError,
     NoRouteError,
+    SlowBodyError,
     answer,
     caller_of,
     embed_headers,
@@ -43,11 +45,12 @@ from efive.server.http import (
 )
 from efive.server.service import EmbedRequest, EmbedResult, Input
 from efive.text.tokenizer import Token
-from efive.vectors import Floats, cut
 
 DOOR = "tei"
 MOST = 32
 """Inputs of one request, as TEI has it unless told otherwise."""
+_LETTERS = 1_000_000
+"""Characters whose tokens one request may see: each becomes half a kilobyte of objects, and TEI takes 2 MB in all."""
 _PROMPTS = {"query": Role.QUERY, "passage": Role.PASSAGE, "document": Role.PASSAGE}
 
 
@@ -105,6 +108,7 @@ class OpenAi(msgspec.Struct):
 
 _WORDS: list[tuple[type[EfiveError], int | None, str]] = [
     (TooLongError, 422, "Validation"),
+    (SlowBodyError, None, "Validation"),
     (BodyTooLargeError, 413, "Validation"),
     (RateLimitError, 429, "Overloaded"),
     (OverloadedError, 429, "Overloaded"),
@@ -151,28 +155,49 @@ async def embed(request: Request) -> Response:
     model = body.model or serving(request).name
     if isinstance(body.inputs, dict):
         return await _similarity(request, body, model)
-    result = await _embed(request, model, inputs_of(body.inputs), body, normalize=body.normalize)
-    vectors = result.vectors
-    if body.dimensions is not None:
-        vectors = _shorter(vectors, body.dimensions, normalize=body.normalize)
-    return answer(vectors, headers=_headers(result))
+    inputs = inputs_of(body.inputs)
+    result = await _embed(request, model, inputs, body, dimensions=body.dimensions, normalize=body.normalize)
+    return answer(result.vectors, headers=_headers(result))
 
 
 async def _embed(
-    request: Request, model: str, inputs: list[Input], options: Options, *, normalize: bool = True
+    request: Request,
+    model: str,
+    inputs: list[Input],
+    options: Options,
+    *,
+    dimensions: int | None = None,
+    normalize: bool = True,
 ) -> EmbedResult:
     _check(len(inputs))
+    deployment, named = service_of(request).deployments.find(model)
+    role = _role(options.prompt_name) or named
+    if role not in {None, Role.RAW} and not all(isinstance(each, str) for each in inputs):
+        inputs = await asyncio.to_thread(_as_texts, deployment, inputs)
     return await service_of(request).embed(
         EmbedRequest(
             model=model,
             inputs=inputs,
-            role=_role(options.prompt_name),
+            role=role,
             overflow=_overflow(options),
+            dimensions=dimensions,
             normalize=normalize,
             caller=caller_of(request),
             door=DOOR,
         )
     )
+
+
+def _as_texts(deployment: Deployment, inputs: list[Input]) -> list[Input]:
+    """Return texts in place of token ids, as TEI does where a prompt comes before them."""
+    return [each if isinstance(each, str) else _decoded(deployment, each) for each in inputs]
+
+
+def _decoded(deployment: Deployment, ids: Sequence[int], *, skip_special: bool = True) -> str:
+    most = deployment.encoder.architecture.vocabulary
+    if any(not 0 <= id_ < most for id_ in ids):
+        raise InputError(f"token ids go from 0 to {most - 1}")
+    return deployment.encoder.tokenizer.decode(ids, skip_special=skip_special)
 
 
 def _check(batch: int) -> None:
@@ -186,9 +211,9 @@ async def _similarity(request: Request, body: Embed, model: str) -> Response:
     except msgspec.ValidationError as error:
         raise BodyError(f"inputs: {error}", "$.inputs") from None
     if not asked.sentences:
-        raise EmptyError("`sentences` cannot be empty")
+        raise EmptyError("`inputs.sentences` cannot be empty")
     options = body.parameters if body.prompt_name is None else body
-    texts: list[Input] = [asked.source_sentence, *asked.sentences]
+    texts = inputs_of([asked.source_sentence, *asked.sentences])
     result = await _embed(request, model, texts, options)
     return answer(np.ascontiguousarray(result.vectors[1:] @ result.vectors[0]), headers=_headers(result))
 
@@ -196,9 +221,8 @@ async def _similarity(request: Request, body: Embed, model: str) -> Response:
 async def openai_embeddings(request: Request) -> Response:
     """Embed in OpenAI's form; the prefix, if any, is the server's."""
     body = await parse(request, OpenAi)
-    result = await _embed(request, serving(request).name, inputs_of(body.input), Options())
-    vectors = result.vectors if body.dimensions is None else _shorter(result.vectors, body.dimensions, normalize=True)
-    shown = openai_list(vectors, result, body.model or result.model, packed=body.encoding_format == "base64")
+    result = await _embed(request, serving(request).name, inputs_of(body.input), Options(), dimensions=body.dimensions)
+    shown = openai_list(result.vectors, result, body.model or result.model, packed=body.encoding_format == "base64")
     return answer(shown, headers=_headers(result))
 
 
@@ -245,26 +269,30 @@ def _overflow(options: Options) -> Overflow:
     return Overflow.START if direction == "left" else Overflow.END
 
 
-def _shorter(vectors: Floats, dimensions: int, *, normalize: bool) -> Floats:
-    shorter = cut(vectors, dimensions)
-    return shorter if normalize else np.ascontiguousarray(vectors[:, :dimensions])
+def _refuse_empty(given: Sequence[Sized], name: str) -> None:
+    if not given:
+        raise EmptyError(f"`{name}` cannot be empty")
+    if not all(given):
+        raise EmptyError(f"Input validation error: `{name}` cannot be empty")
 
 
 async def tokenize(request: Request) -> Response:
     """Show the tokens of texts."""
     body = await parse(request, Tokenize)
     texts = [body.inputs] if isinstance(body.inputs, str) else body.inputs
-    if not texts:
-        raise EmptyError("`inputs` cannot be empty")
+    _refuse_empty(texts, "inputs")
     _check(len(texts))
+    letters = sum(map(len, texts))
+    if letters > _LETTERS:
+        raise InputError(f"`inputs` have {letters} characters; tokens are shown of {_LETTERS} at once")
     encoder = serving(request).encoder
     prefix = encoder.prompts.of(_role(body.prompt_name) or Role.RAW)
     show = encoder.tokenizer.tokens
 
-    def shown() -> list[list[dict[str, Any]]]:
-        return [_tokens(show(prefix + text, special=body.add_special_tokens)) for text in texts]
+    def shown() -> Response:
+        return answer([_tokens(show(prefix + text, special=body.add_special_tokens)) for text in texts])
 
-    return answer(await asyncio.to_thread(shown))
+    return await asyncio.to_thread(shown)
 
 
 def _tokens(found: list[Token]) -> list[dict[str, Any]]:
@@ -282,14 +310,12 @@ async def decode(request: Request) -> Response:
     rows = several or [[id_ for id_ in body.ids if isinstance(id_, int)]]
     if several and len(several) < len(body.ids):
         raise BodyError("ids must be token ids, or lists of them", "$.ids")
+    _refuse_empty(rows, "ids")
     _check(len(rows))
-    encoder = serving(request).encoder
+    deployment = serving(request)
 
     def texts() -> list[str]:
-        most = encoder.architecture.vocabulary
-        if any(not 0 <= id_ < most for row in rows for id_ in row):
-            raise InputError(f"token ids go from 0 to {most - 1}")
-        return [encoder.tokenizer.decode(row, skip_special=body.skip_special_tokens) for row in rows]
+        return [_decoded(deployment, row, skip_special=body.skip_special_tokens) for row in rows]
 
     return answer(await asyncio.to_thread(texts))
 
@@ -350,4 +376,6 @@ def problem(request: Request, error: EfiveError, status: int) -> Response:
 
 
 def _message(error: EfiveError) -> str:
-    return f"Input validation error: {error}" if isinstance(error, TooLongError) else str(error)
+    if isinstance(error, TooLongError):
+        return f'Input validation error: {error.fact}; `"truncate": true` has it cut'
+    return str(error)

@@ -15,7 +15,7 @@ from efive.search.collection import Collection
 from efive.search.documents import Document, flat
 from efive.search.folder import Folder
 from efive.server.elastic.errors import ElasticError
-from efive.server.elastic.indices.mapping import Field, FieldType, Mapping
+from efive.server.elastic.indices.mapping import DEEPEST, Field, FieldType, Mapping, is_name
 from efive.server.elastic.indices.planning import Change, Stored, encoded, lookup
 from efive.server.elastic.indices.values import Values, values_of
 from efive.server.elastic.indices.writing import digests, finish, next_seq_no
@@ -23,6 +23,8 @@ from efive.server.elastic.indices.writing import digests, finish, next_seq_no
 TEXT = "text"
 """The semantic_text field of indices that were collections first."""
 _TOGETHER = 256
+_ELSEWHERE = frozenset({FieldType.TEXT, FieldType.SEMANTIC_TEXT, FieldType.DENSE_VECTOR})
+"""Types of fields whose values are not in the collection: the index alone has them."""
 
 
 def stamp(path: Path) -> object:
@@ -70,13 +72,24 @@ def mapped(mapping: Mapping, collection: Collection, ids: Iterable[str]) -> Mapp
         for path, value in flat(document.metadata):
             known = fields.get(path)
             if known is None:
-                above = path.split(".")[:-1]
-                for end in range(1, len(above) + 1):
-                    fields.setdefault(".".join(above[:end]), Field(".".join(above[:end]), FieldType.OBJECT))
-                fields[path] = Field(path, _type(value))
+                if _fits(path, fields):
+                    fields |= {outer: Field(outer, FieldType.OBJECT) for outer in _above(path) if outer not in fields}
+                    fields[path] = Field(path, _type(value))
             elif path not in mapping.fields and known.type is FieldType.LONG and isinstance(value, float):
                 fields[path] = Field(path, FieldType.DOUBLE)
     return mapping if len(fields) == len(mapping.fields) else Mapping(fields, mapping.dynamic, mapping.options)
+
+
+def _fits(path: str, fields: Dictionary[str, Field]) -> bool:
+    """Say whether a field can be called so beside the others; what cannot is found in the source only."""
+    inside = (fields[outer].type is FieldType.OBJECT for outer in _above(path) if outer in fields)
+    return is_name(path) and path.count(".") <= DEEPEST and all(inside)
+
+
+def _above(path: str) -> list[str]:
+    """Return the paths of the objects that a field is in, the outermost first."""
+    parts = path.split(".")
+    return [".".join(parts[:end]) for end in range(1, len(parts))]
 
 
 def _type(value: object) -> FieldType:
@@ -115,17 +128,26 @@ def take_over(
 def _change(mapping: Mapping, field: str, document: Document, old: Stored | None, seq_no: int) -> Change:
     source: dict[str, Any] = {}
     if old is not None and old.source is not None:
-        source = {name: value for name, value in old.document().items() if _stays(mapping, name)}
+        source = _rest(mapping, field, old.document())
     source |= document.metadata
     source[field] = document.text
     stored = Stored(document.id, encoded(source), 1 if old is None else old.version + 1, seq_no)
     return Change(stored, _values(mapping, field, source, document))
 
 
-def _stays(mapping: Mapping, name: str) -> bool:
-    """Say whether a field of a document is none that its collection has."""
-    known = mapping.fields.get(name)
-    return known is not None and known.type in {FieldType.TEXT, FieldType.SEMANTIC_TEXT, FieldType.DENSE_VECTOR}
+def _rest(mapping: Mapping, field: str, source: Dictionary[str, Any], above: str = "") -> dict[str, Any]:
+    """Return what a document has in fields that its collection has not."""
+    found = dict[str, Any]()
+    for name, value in source.items():
+        known = mapping.fields.get(path := f"{above}{name}")
+        if known is not None and known.type is FieldType.OBJECT:
+            objects = [each for each in (value if isinstance(value, list) else [value]) if isinstance(each, dict)]
+            inner = [_rest(mapping, field, each, f"{path}.") for each in objects]
+            if any(inner):
+                found[name] = inner if isinstance(value, list) else inner[0]
+        elif path != field and (_fits(path, mapping.fields) if known is None else known.type in _ELSEWHERE):
+            found[name] = value
+    return found
 
 
 def _values(mapping: Mapping, field: str, source: dict[str, Any], document: Document) -> Values:
@@ -133,4 +155,4 @@ def _values(mapping: Mapping, field: str, source: dict[str, Any], document: Docu
     try:
         return values_of(mapping, source, document.id)[1]
     except ElasticError:
-        return values_of(Mapping({field: mapping.fields[field]}, dynamic=False), source, document.id)[1]
+        return values_of(Mapping({field: mapping.fields[field]}, dynamic=False), {field: document.text}, document.id)[1]

@@ -8,7 +8,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
 
-import orjson
+import msgspec
 
 from efive.errors import StoreError
 from efive.search.folder import explained
@@ -98,9 +98,9 @@ def _explained(path: Path) -> Iterator[None]:
 def setting(connection: sqlite3.Connection, name: str) -> Any:  # noqa: ANN401 - JSON
     """Return a setting of the index, or None."""
     found = connection.execute("SELECT value FROM setting WHERE name = ?", (name,)).fetchone()
-    return None if found is None else orjson.loads(found[0])
+    return None if found is None else msgspec.json.decode(found[0])
 
 
 def keep_setting(connection: sqlite3.Connection, name: str, value: object) -> None:
     """Keep a setting of the index, in place of the one before."""
-    connection.execute("INSERT OR REPLACE INTO setting VALUES (?, ?)", (name, orjson.dumps(value)))
+    connection.execute("INSERT OR REPLACE INTO setting VALUES (?, ?)", (name, msgspec.json.encode(value)))

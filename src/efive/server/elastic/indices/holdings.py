@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Mapping as Dictionary
 from collections.abc import Sequence
+from hashlib import sha256
 from pathlib import Path
 from urllib.parse import quote
 
@@ -12,6 +13,8 @@ from efive.search.raw import Metric, RawVector, RawVectors
 from efive.server.elastic.indices.mapping import Field, FieldType, Mapping
 from efive.server.elastic.indices.planning import Change
 
+_LONGEST = 200
+"""Bytes of a field's folder: file systems take 255."""
 _METRICS = {
     "cosine": Metric.COSINE,
     "l2_norm": Metric.EUCLIDEAN,
@@ -50,7 +53,8 @@ class Holdings:
         return {field.path: self._opened(field) for field in fields}
 
     def _path(self, field: Field) -> Path:
-        return self._folder / quote(field.path, safe="")
+        name = quote(field.path, safe="")
+        return self._folder / (name if len(name) <= _LONGEST else sha256(name.encode()).hexdigest())
 
     def _opened(self, field: Field) -> RawVectors:
         with self._opening:

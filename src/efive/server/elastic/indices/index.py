@@ -143,7 +143,12 @@ class Index:
     def _plan(self, operations: Sequence[Operation]) -> tuple[Plan, writing.Digests]:
         with self._database.reading() as connection:
             made = plan(connection, self.mapping, self._seq_no, operations)
-            return made, writing.digests(connection, list(made.changes))
+            before = writing.digests(connection, list(made.changes))
+        # Another door may have removed the collection of a field: what was in it is to be embedded anew.
+        gone = {field for field in self.description.collections if self._collection(field) is None}
+        there = {id_: {field: each for field, each in noted.items() if field not in gone}
+                 for id_, noted in before.items()}  # fmt: skip
+        return made, there
 
     async def _carry_out(self, made: Plan, before: writing.Digests, caller: Caller) -> None:
         self._seq_no = made.seq_no
@@ -175,8 +180,13 @@ class Index:
         made, before = await asyncio.to_thread(
             restoring.unchanged, self._database, self.mapping, self._seq_no, collections, torn
         )
+        await self._again(made, before)
+
+    async def _again(self, made: Plan, before: writing.Digests) -> None:
+        """Write what is torn; what cannot be written now, because its endpoint is gone, stays torn."""
+        self._torn = set(made.changes)
         await self._carry_out(made, before, ANYBODY)
-        self._torn = set(torn) - made.changes.keys()
+        self._torn -= made.changes.keys()
 
     async def _deployments(self, made: Plan, work: Sequence[Share]) -> dict[str, "Deployment"]:
         """Return what embeds for each field; documents whose fields have nothing that does so fail."""
@@ -224,7 +234,7 @@ class Index:
         with self._database.writing() as connection:
             if mapping is not made.mapping:
                 keep(connection, description)
-            writing.finish(connection, mapping, made.changes.values(), digests)
+            writing.finish(connection, mapping, made.changes.values(), digests, self._torn - made.changes.keys())
         self.description = description
 
     async def put_mapping(self, given: dict[str, Any]) -> None:
@@ -271,7 +281,8 @@ class Index:
         """Do again what a crash interrupted, and take over what came into the collection by another way."""
         async with self._writing:
             await self._redo()
-            await asyncio.to_thread(self._adopt)
+            if not self._torn:
+                await asyncio.to_thread(self._adopt)
 
     async def refresh(self) -> None:
         """Take over what came into the collection by another way, unless somebody writes just now."""
@@ -287,7 +298,7 @@ class Index:
     async def _redo(self) -> None:
         made = await asyncio.to_thread(self._interrupted)
         if made is not None:
-            await self._carry_out(*made, ANYBODY)
+            await self._again(*made)
 
     def _interrupted(self) -> tuple[Plan, writing.Digests] | None:
         collections = {field: self._collection(field) for field in self.description.collections}

@@ -5,8 +5,9 @@ import contextlib
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from weakref import WeakValueDictionary
 
-from efive.errors import EfiveError
+from efive.errors import CollectionBusyError, EfiveError
 from efive.search.folder import Folder, settings_of
 from efive.server.elastic.errors import ElasticError, no_index
 from efive.server.elastic.indices import adoption, mapping_json
@@ -34,7 +35,7 @@ class Indices:
         self._cluster = cluster
         self._folder = cluster.service.home / "elastic" / "indices"
         self._open: dict[str, Index] = {}
-        self._changing: dict[str, asyncio.Lock] = {}
+        self._changing = WeakValueDictionary[str, asyncio.Lock]()
 
     def names(self) -> list[str]:
         """Return the names of all indices, those of collections that were made without Elasticsearch's API too."""
@@ -103,21 +104,32 @@ class Indices:
             settings = settings_in(path)
         return settings.get(index_settings.DEFAULT_PIPELINE), settings.get(index_settings.FINAL_PIPELINE)
 
-    async def resolve(
+    async def meant(
         self, expression: str, *, ignore_unavailable: bool = False, allow_no_indices: bool = True
-    ) -> list[Index]:
-        """Return the indices that an expression means: commas, wildcards, `_all`.
+    ) -> list[str]:
+        """Return the names of the indices that an expression means: commas, wildcards, `_all`.
 
         Raises:
             ElasticError: 404 for one that is not there, unless that is to be ignored.
         """
         if expression in self._open:
-            return [await self.get(expression)]
+            return [expression]
         names = await asyncio.to_thread(self.names)
-        found = index_names.meant(
+        return index_names.meant(
             expression, names, ignore_unavailable=ignore_unavailable, allow_no_indices=allow_no_indices
         )
-        return [each for name in found if (each := await self._resolved(name, expression)) is not None]
+
+    async def resolve(
+        self, expression: str, *, ignore_unavailable: bool = False, allow_no_indices: bool = True
+    ) -> list[Index]:
+        """Return the indices that an expression means.
+
+        Raises:
+            ElasticError: as `meant`.
+            StoreError: if one is damaged.
+        """
+        names = await self.meant(expression, ignore_unavailable=ignore_unavailable, allow_no_indices=allow_no_indices)
+        return [each for name in names if (each := await self._resolved(name, expression)) is not None]
 
     async def _resolved(self, name: str, expression: str) -> Index | None:
         """Return an index that was there when an expression was looked at; None if only a wildcard meant it."""
@@ -166,7 +178,7 @@ class Indices:
         return await self._opened(name, Description())
 
     async def delete(self, name: str) -> None:
-        """Remove an index with all that is in it.
+        """Remove an index with all that is in it; one that is damaged too.
 
         Raises:
             ElasticError: 404 if there is none.
@@ -180,15 +192,28 @@ class Indices:
             await self._remove(name)
 
     async def _remove(self, name: str) -> None:
-        """Remove the files of an index; a crash in between is made up for when the name is used again."""
+        """Remove the files of an index; a crash in between is made up for by `finish_deletions`."""
         folder, collections = self._folder / name, self._cluster.service.collections
+        begun = (folder / _DELETED).exists()
         if folder.is_dir():
             await asyncio.to_thread((folder / _DELETED).touch)
         for each in await asyncio.to_thread(collections.names):
             if each == name or each.startswith(f"{name}#"):
-                await collections.delete(each)
+                try:
+                    await collections.delete(each)
+                except CollectionBusyError:
+                    if not begun:  # what was refused must not happen when the name is used again
+                        (folder / _DELETED).unlink(missing_ok=True)
+                    raise
+                begun = True
         if folder.is_dir():
             await asyncio.to_thread(_remove_folder, folder)
+
+    async def finish_deletions(self) -> None:
+        """Remove what the server was removing when it ended, before others use the names again."""
+        for mark in await asyncio.to_thread(lambda: list(self._folder.glob(f"*/{_DELETED}"))):
+            with contextlib.suppress(CollectionBusyError):  # tried again when the name is used
+                await self._remove(mark.parent.name)
 
     async def close(self) -> None:
         """Let go of all indices."""

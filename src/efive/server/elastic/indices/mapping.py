@@ -41,6 +41,14 @@ _FLOATING = frozenset({FieldType.DOUBLE, FieldType.FLOAT, FieldType.HALF_FLOAT})
 
 Dynamic = Literal[True, False, "strict"]
 
+DEEPEST = 20
+"""Dots that a field's path can have: objects in objects."""
+
+
+def is_name(path: str) -> bool:
+    """Say whether fields can be called so: no part between dots is empty or blank."""
+    return all(part.strip() for part in path.split("."))
+
 
 @dataclass(frozen=True, slots=True)
 class Field:

@@ -5,7 +5,7 @@ from collections.abc import Mapping as Dictionary
 from typing import Any
 
 from efive.server.elastic.errors import unsupported
-from efive.server.elastic.indices.mapping import Field, FieldType, Mapping
+from efive.server.elastic.indices.mapping import DEEPEST, Field, FieldType, Mapping, is_name
 from efive.server.elastic.indices.mapping_options import check, dynamic, unparsable_mapping
 from efive.server.elastic.inference import chunking
 from efive.server.elastic.inference.endpoint import DEFAULT_ID
@@ -53,7 +53,6 @@ _ELSEWHERE = frozenset(
 )
 """Types that Elasticsearch has and efive does not."""
 _ROOT = frozenset({"date_detection", "numeric_detection", "_meta"})
-_DEEPEST = 20
 
 
 def parse(given: Dictionary[str, Any]) -> Mapping:
@@ -75,7 +74,7 @@ def parse(given: Dictionary[str, Any]) -> Mapping:
         named = " ".join(f"[{name} : {value}]" for name, value in left.items())
         raise unparsable_mapping(f"Root mapping definition has unsupported parameters:  {named}")
     fields: dict[str, Field] = {}
-    for field in _fields(properties, "", 0):
+    for field in _fields(properties, ""):
         if field.type is not FieldType.OBJECT or field.options or field.path not in fields:
             fields[field.path] = field
     return Mapping(fields, whole, options)
@@ -87,22 +86,22 @@ def _object(value: object, name: str) -> dict[str, Any]:
     return value
 
 
-def _fields(properties: Dictionary[str, Any], above: str, depth: int) -> Iterator[Field]:
-    if depth > _DEEPEST:
-        raise unparsable_mapping(f"Limit of mapping depth [{_DEEPEST}] has been exceeded")
+def _fields(properties: Dictionary[str, Any], above: str) -> Iterator[Field]:
     for name, given in properties.items():
-        if not name.strip() or not all(part.strip() for part in name.split(".")):
+        if not is_name(name):
             raise unparsable_mapping("field name cannot be an empty string" if not name else f"[{name}] is no name")
         path = f"{above}{name}"
+        if path.count(".") > DEEPEST:
+            raise unparsable_mapping(f"Limit of mapping depth [{DEEPEST}] has been exceeded")
         if not isinstance(given, dict):
             raise unparsable_mapping(f"Expected map for property [fields] on field [{path}] but got [{given}]")
         *outer, _ = path.split(".")
         for end in range(above.count(".") + 1, len(outer) + 1):  # `a.b` declares the object `a` as well
             yield Field(".".join(outer[:end]), FieldType.OBJECT)
-        yield from _field(path, given, depth)
+        yield from _field(path, given)
 
 
-def _field(path: str, given: dict[str, Any], depth: int) -> Iterator[Field]:
+def _field(path: str, given: dict[str, Any]) -> Iterator[Field]:
     options = dict(given)
     type_ = _type(path, options)
     if type_ is FieldType.OBJECT:
@@ -111,7 +110,7 @@ def _field(path: str, given: dict[str, Any], depth: int) -> Iterator[Field]:
         if "dynamic" in options:
             options["dynamic"] = dynamic(options["dynamic"])
         yield Field(path, type_, options)
-        yield from _fields(inner, f"{path}.", depth + 1)
+        yield from _fields(inner, f"{path}.")
         return
     multi = _object(options.pop("fields", {}), "fields")
     check(path, type_, options)

@@ -28,6 +28,8 @@ def number_of(of: Field, value: Any) -> int | float:  # noqa: ANN401 - JSON
         raise ValueError(f"Current token is no number: [{value}]")
     if isinstance(value, str) and not is_true(of.options.get("coerce", True)):
         raise ValueError(f"[{value}] is text, and the field does not coerce")
+    if isinstance(value, str) and "_" in value:  # which Python reads as part of a number
+        raise ValueError(f'For input string: "{value}"')
     return _whole(of, value) if of.type.is_whole else _floating(of, value)
 
 

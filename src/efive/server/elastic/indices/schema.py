@@ -5,6 +5,8 @@ collections of its semantic_text fields, and, with its removal from `pending`, i
 full-text tables. What a crash leaves in `pending` is done again when the index is opened.
 """
 
+import re
+
 TABLES = """
 CREATE TABLE IF NOT EXISTS document (
     row INTEGER PRIMARY KEY AUTOINCREMENT,  -- never used again
@@ -41,4 +43,6 @@ def full_text_table(field: str) -> str:
     Its one column, `terms`, has `efive.search.terms.index_terms` of the field's texts, so that words are cut as in
     collections; its rowid is the document's row.
     """
-    return '"text:' + field.replace('"', '""') + '"'
+    # SQLite takes Title for title, and keeps the tables X_data, X_content and so on for itself: none ends in a colon.
+    plain = re.sub("[^a-z0-9_.]", lambda found: f"%{ord(found[0]):x}%", field)
+    return f'"text:{plain}:"'

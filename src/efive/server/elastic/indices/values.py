@@ -47,7 +47,7 @@ def values_of(mapping: Mapping, source: Dictionary[str, Any], id_: str) -> tuple
         ElasticError: for a value that its field cannot have.
     """
     walk = Walk(mapping)
-    walk.visit(source, "", 0)
+    walk.visit(source)
     mapping, values = walk.mapping(), Values()
     copied: dict[str, list[Any]] = {}
     for path, given in walk.found.items():
@@ -57,9 +57,10 @@ def values_of(mapping: Mapping, source: Dictionary[str, Any], id_: str) -> tuple
     for each in mapping.fields.values():
         own = walk.found.get(each.of or each.path, [])
         if given := [*own, *copied.get(each.path, [])]:
-            _Filling(each, id_, values).fill(given)
-            if each.path in walk.found:
-                _add_metadata(values.metadata, each, own)
+            filling = _Filling(each, id_, values)
+            filling.fill(given)
+            if each.path in walk.found and (sound := [value for value in own if filling.takes(value)]):
+                _add_metadata(values.metadata, each, sound)
     return _with_dimensions(mapping, values), values
 
 
@@ -111,6 +112,10 @@ class _Filling:
         if not isinstance(value, str | int | float):
             raise self._refused(value)
         return str(value)
+
+    def takes(self, value: Any) -> bool:  # noqa: ANN401
+        """Say whether a value counts: one that is malformed and ignored does not."""
+        return not is_true(self.field.options.get("ignore_malformed", False)) or self._lenient(value) is not None
 
     def _lenient(self, value: Any) -> float | None:  # noqa: ANN401
         try:

@@ -6,11 +6,9 @@ from typing import Any
 
 from efive.server.elastic.errors import ElasticError
 from efive.server.elastic.indices.dynamic import guessed
-from efive.server.elastic.indices.mapping import Field, FieldType, Mapping
+from efive.server.elastic.indices.mapping import DEEPEST, Field, FieldType, Mapping, is_name
 from efive.server.elastic.indices.mapping_merging import check_size
 from efive.server.elastic.indices.mapping_options import is_true
-
-_DEEPEST = 20
 
 
 def unparsable(reason: str) -> ElasticError:
@@ -34,16 +32,16 @@ class Walk:
         check_size(len(self._fields), added)
         return Mapping(self._fields, self._mapping.dynamic, self._mapping.options)
 
-    def visit(self, inside: Dictionary[str, Any], above: str, depth: int) -> None:
-        """Collect the values of an object."""
-        if depth > _DEEPEST:
-            raise unparsable(f"Limit of mapping depth [{_DEEPEST}] has been exceeded")
+    def visit(self, inside: Dictionary[str, Any], above: str = "") -> None:
+        """Collect the values of an object; `above` is its path and a dot."""
         for name, value in inside.items():
-            if not name.strip(". "):
+            if not is_name(name):
                 raise unparsable("field name cannot be an empty string" if not name else f"[{name}] is no field name")
-            self._take(f"{above}{name}", value, depth)
+            if above.count(".") + name.count(".") > DEEPEST:
+                raise unparsable(f"Limit of mapping depth [{DEEPEST}] has been exceeded")
+            self._take(f"{above}{name}", value)
 
-    def _take(self, path: str, value: Any, depth: int) -> None:  # noqa: ANN401 - JSON
+    def _take(self, path: str, value: Any) -> None:  # noqa: ANN401 - JSON
         known = self._fields.get(path)
         if known is not None and known.of is None and known.type is FieldType.DENSE_VECTOR:
             if value is not None:
@@ -56,12 +54,12 @@ class Walk:
             return
         for each in _flattened(value):
             if isinstance(each, dict) and (known is None or known.type is FieldType.OBJECT):
-                self._object(path, each, depth)
+                self._object(path, each)
             else:
                 self._leaf(path, each)
             known = self._fields.get(path)
 
-    def _object(self, path: str, value: dict[str, Any], depth: int) -> None:
+    def _object(self, path: str, value: dict[str, Any]) -> None:
         known = self._fields.get(path)
         if known is None and not self._may_add(path):
             return
@@ -69,7 +67,7 @@ class Walk:
             self._add(Field(path, FieldType.OBJECT))
         elif not is_true(known.options.get("enabled", True)):
             return
-        self.visit(value, f"{path}.", depth + 1)
+        self.visit(value, f"{path}.")
 
     def _leaf(self, path: str, value: Any) -> None:  # noqa: ANN401
         known = self._fields.get(path)

@@ -1,7 +1,7 @@
 """The write path in SQLite: what is about to be written, and what has been."""
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from collections.abc import Mapping as Dictionary
 
 import orjson
@@ -50,15 +50,22 @@ def pending(connection: sqlite3.Connection) -> list[Stored]:
     return [Stored(*row) for row in rows]
 
 
-def finish(connection: sqlite3.Connection, mapping: Mapping, changes: Iterable[Change], digests: Digests) -> None:
-    """Write documents and what queries ask of them; nothing is about to be written any more."""
+def finish(
+    connection: sqlite3.Connection,
+    mapping: Mapping,
+    changes: Iterable[Change],
+    digests: Digests,
+    torn: Collection[str] = (),
+) -> None:
+    """Write documents and what queries ask of them; nothing but those that are `torn` waits any more."""
     texts = [field.path for field in mapping.of_type(FieldType.TEXT)]
     for change in changes:
         if change.stored.source is None:
             _remove(connection, change.stored, texts)
         else:
             _write(connection, change, texts, digests.get(change.stored.id, {}))
-    connection.execute("DELETE FROM pending")
+    waiting = orjson.dumps(list(torn)).decode()
+    connection.execute("DELETE FROM pending WHERE id NOT IN (SELECT value FROM json_each(?))", (waiting,))
 
 
 def _write(connection: sqlite3.Connection, change: Change, texts: Sequence[str], digests: Dictionary[str, str]) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-import orjson
+import msgspec
 
 from efive.server.elastic.errors import ElasticError, invalid
 
@@ -83,5 +83,5 @@ def refused(reason: str, status: int = 400) -> ElasticError:
 
 def plain(value: object) -> str:
     """Return a value as messages show it: at most some 200 characters of it."""
-    shown = value if isinstance(value, str) else orjson.dumps(value).decode()
+    shown = value if isinstance(value, str) else msgspec.json.encode(value).decode()
     return shown if len(shown) <= 200 else f"{shown[:200]}…"

@@ -45,6 +45,8 @@ class Endpoints:
         self._state = cluster.service.state
         self._all = preconfigured()
         self._starting: dict[str, asyncio.Task[Deployment]] = {}
+        self._leaving: set[str] = set()
+        """Those that are being deleted: a request that started one again would leave its deployment behind."""
         for id_, stored in self._state.all(_KIND, Stored).items():
             self._all[id_] = Endpoint(
                 id_,
@@ -66,7 +68,7 @@ class Endpoints:
             ElasticError: if there is none of that id.
         """
         if inference_id not in self._all:
-            raise missing(f"Inference endpoint not found [{inference_id}]")
+            raise _not_found(inference_id)
         return self._all[inference_id]
 
     def all(self) -> list[Endpoint]:
@@ -162,14 +164,23 @@ class Endpoints:
             )
         if not force:
             used.refuse(inference_id)
-        if task := self._starting.get(inference_id):
+        if endpoint.preconfigured:  # that is there again at once, not started
+            await self._stop(endpoint)
+            return used
+        self._leaving.add(inference_id)
+        try:
+            await self._stop(endpoint)
+            self._forget(inference_id)
+        finally:
+            self._leaving.discard(inference_id)
+        return used
+
+    async def _stop(self, endpoint: Endpoint) -> None:
+        if task := self._starting.get(endpoint.inference_id):
             task.cancel()
             await asyncio.wait([task])
         if not endpoint.borrowed and self._cluster.models.find(endpoint.deployment) is not None:
             await self._cluster.models.stop(endpoint.deployment, force=True)
-        if not endpoint.preconfigured:  # that is there again at once, not started
-            self._forget(inference_id)
-        return used
 
     async def references(self, inference_id: str) -> References:
         """Return the pipelines and the indices that use an endpoint."""
@@ -186,6 +197,8 @@ class Endpoints:
             EfiveError: why it cannot be started.
         """
         endpoint = self.get(inference_id)
+        if inference_id in self._leaving:
+            raise _not_found(inference_id)
         found = self._cluster.models.find(endpoint.deployment)
         if found is not None and found.phase is Phase.READY:
             return found
@@ -211,8 +224,9 @@ class Endpoints:
         return self._starting[id_]
 
     async def _bring(self, endpoint: Endpoint) -> Deployment:
-        models, settings = self._cluster.models, endpoint.service_settings
-        await models.ensure(settings.model_id)
+        models = self._cluster.models
+        await models.ensure(endpoint.service_settings.model_id)
+        settings = self._all.get(endpoint.inference_id, endpoint).service_settings  # changed meanwhile, perhaps
         deployment = models.find(endpoint.deployment)
         if deployment is not None and deployment.phase is Phase.STARTING:  # with the server
             await self._cluster.service.deployments.start(deployment.name)
@@ -255,6 +269,10 @@ class Endpoints:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks)
+
+
+def _not_found(inference_id: str) -> ElasticError:
+    return missing(f"Inference endpoint not found [{inference_id}]")
 
 
 def _deleted(inference_id: str) -> ElasticError:

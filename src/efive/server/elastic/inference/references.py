@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from efive.server.elastic.errors import conflict
+from efive.server.elastic.errors import ElasticError, conflict
 from efive.server.elastic.indices.mapping import FieldType
 
 if TYPE_CHECKING:
@@ -37,7 +37,12 @@ async def references(cluster: "Cluster", inference_id: str) -> References:
     """Return the pipelines and the indices that use an endpoint."""
     indices = []
     for name in cluster.indices.names():
-        fields = (await cluster.indices.get(name)).mapping.fields.values()
+        try:
+            fields = (await cluster.indices.get(name)).mapping.fields.values()
+        except ElasticError as error:
+            if error.status != 404:
+                raise
+            continue  # deleted meanwhile
         semantic = [each.options for each in fields if each.type is FieldType.SEMANTIC_TEXT]
         if any(options.get(option) == inference_id for options in semantic for option in _OPTIONS):
             indices.append(name)

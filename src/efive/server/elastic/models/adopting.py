@@ -118,7 +118,8 @@ def _write_model(folder: Path, wanted: Wanted, taken: torchscript.Taken, limit: 
     for path, content in sidecars(model).items():
         (folder / path).parent.mkdir(exist_ok=True)
         (folder / path).write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    shutil.copyfile(taken.weights, folder / "model.safetensors")
+    with torchscript.opened(taken.weights) as source, (folder / "model.safetensors").open("wb") as target:
+        shutil.copyfileobj(source, target, 1 << 20)
 
 
 def _compare(folder: Path, texts: list[str], taken: torchscript.Taken) -> None:

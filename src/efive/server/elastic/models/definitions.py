@@ -72,8 +72,7 @@ class Definitions:
                     f"[{name}] was uploaded, perhaps with other prefixes, and has the place of [{model_id}] in the "
                     "store; delete it first"
                 )
-            described = self.catalog.get(name) if self.catalog.has(name) else self._sibling(name)
-            model = Model(models.builtin(model_id, described), models.now(), name, name)
+            model = Model(models.builtin(model_id, self.catalog.get(name)), models.now(), name, name)
             self.catalog.put(model_id, model)
             return model
         if known is None:
@@ -87,10 +86,6 @@ class Definitions:
                 self.catalog.remove(model_id)
                 raise
         return self.catalog.get(model_id)
-
-    def _sibling(self, name: str) -> Model:
-        """Return the other variant of a packaged model."""
-        return next(model for model in map(self.catalog.get, self.catalog.ids()) if model.stored == name)
 
     async def ensure(self, model_id: str) -> None:
         """Let a model be in the store; a packaged one that nobody has put is put.

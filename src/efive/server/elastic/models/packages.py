@@ -7,7 +7,7 @@ import re
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from http.client import HTTPException, HTTPMessage
 from pathlib import Path
@@ -98,7 +98,7 @@ def fetch(package: Package, folder: Path) -> None:
     with _open(package.repository, name) as source, (folder / "definition.pt").open("wb") as target:
         if source is None:
             raise illegal(f"Failed to find [{name}] of package [{package.package_id}]")
-        while (block := source.read(_BLOCK)) and size <= package.size:
+        while (block := _read(source, _BLOCK, f"{package.repository}{name}")) and size <= package.size:
             digest.update(block)
             target.write(block)
             size += len(block)
@@ -112,7 +112,7 @@ def _small(base: str, name: str, most: int) -> bytes | None:
     with _open(base, name) as source:
         if source is None:
             return None
-        content = source.read(most + 1)
+        content = _read(source, most + 1, f"{base}{name}")
     if len(content) > most:
         raise illegal(f"[{name}] has more than {most} bytes")
     return content
@@ -123,18 +123,30 @@ def _open(base: str, name: str) -> Iterator[IO[bytes] | None]:
     """Open a file of a repository; None if it has none of that name."""
     if not _FILE.fullmatch(name):
         raise illegal(f"[{name}] is no file of a model repository")
+    source = None
     try:
-        with _local(base, name) if base.startswith("file:") else _remote(base, name) as source:
-            yield source
+        source = _local(base, name) if base.startswith("file:") else _remote(base, name)
     except urllib.error.HTTPError as error:
         error.close()
         if error.code != 404:
             raise illegal(f"the model repository answers {error.code} for [{base}{name}]") from None
-        yield None
     except FileNotFoundError:
-        yield None
+        pass
     except (OSError, ValueError, HTTPException) as error:
-        raise illegal(f"the model repository cannot be read at [{base}{name}]: {error}") from None
+        raise _unreadable(f"{base}{name}", error) from None
+    with source or nullcontext() as opened:
+        yield opened
+
+
+def _read(source: IO[bytes], most: int, address: str) -> bytes:
+    try:
+        return source.read(most)
+    except (OSError, ValueError, HTTPException) as error:
+        raise _unreadable(address, error) from None
+
+
+def _unreadable(address: str, error: Exception) -> ElasticError:
+    return illegal(f"the model repository cannot be read at [{address}]: {error}")
 
 
 def _local(base: str, name: str) -> IO[bytes]:

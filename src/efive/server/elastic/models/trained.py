@@ -89,14 +89,20 @@ class TrainedModels:
     # -- deployments ---------------------------------------------------------------------------------------------
 
     def find(self, name: str) -> Deployment | None:
-        """Return the deployment that a deployment id, an alias, or the id of a deployed model means."""
+        """Return the deployment that a deployment id means, or an alias or a model id: one that is ready, if any."""
         with contextlib.suppress(ModelNotFoundError):
             return self._deployments.get(name)
-        return next(iter(self.deployments_of(self.catalog.meant(name))), None)
+        found = self.deployments_of(self.catalog.meant(name))
+        return min(found, key=lambda each: each.phase is not Phase.READY, default=None)
 
     def model_of(self, deployment_id: str) -> str:
         """Return the id of the model of a deployment."""
-        return self._assigned.get(deployment_id) or self._deployments.get(deployment_id).settings.model
+        return self._assignment(deployment_id) or self._deployments.get(deployment_id).settings.model
+
+    def _assignment(self, deployment_id: str) -> str | None:
+        """Return the model that a deployment was started of here, unless another door has replaced it since."""
+        assigned, model = self._assigned.get(deployment_id), self._deployments.get(deployment_id).settings.model
+        return assigned if assigned is not None and self.stored_as(assigned) == model else None
 
     def deployments_of(self, model_id: str) -> list[Deployment]:
         """Return the deployments of a model, by name."""
@@ -210,7 +216,7 @@ class TrainedModels:
         await self._end(deployment_id)
 
     async def _end(self, deployment_id: str) -> None:
-        if deployment_id not in self._assigned:  # the server's own: it may be started again
+        if self._assignment(deployment_id) is None:  # the server's own: it may be started again
             await self._deployments.stop(deployment_id)
             return
         await self._deployments.delete(deployment_id)

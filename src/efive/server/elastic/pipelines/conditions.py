@@ -164,29 +164,30 @@ class _Terms(Transformer[Token, Term]):
         return lambda context: _part(of(context), name(context))
 
     def call(self, of: Term, name: Token, *arguments: Term) -> Term:
-        kind, count, method = _method(str(name), len(arguments))
-
-        def run(context: Context) -> Any:  # noqa: ANN401
-            value = of(context)
-            if not isinstance(value, kind) or len(arguments) != count:
-                raise illegal(f"cannot invoke [{name}] on [{java_type(value)}]")
-            given = [argument(context) for argument in arguments]
-            if isinstance(value, str) and not all(isinstance(each, str) for each in given):
-                raise illegal(f"cannot invoke [{name}] on [java.lang.String] with [{java_type(given[0])}]")
-            return method(value, *given)
-
-        return run
+        invoked = _invoked(str(name), arguments)
+        return lambda context: invoked(of(context), context)
 
     def safe_call(self, of: Term, name: Token, *arguments: Term) -> Term:
-        called = self.call(of, name, *arguments)
-        return lambda context: None if of(context) is None else called(context)
+        invoked = _invoked(str(name), arguments)
+        return lambda context: None if (value := of(context)) is None else invoked(value, context)
 
 
-def _method(name: str, given: int) -> tuple[type | tuple[type, ...], int, Callable[..., Any]]:
+def _invoked(name: str, arguments: tuple[Term, ...]) -> Callable[[Any, Context], Any]:
+    """Return what calls a method of a value."""
     found = _METHODS.get(name)
-    if found is None or found[1] != given:
-        raise unsupported(f"the method [{name}/{given}] in a condition")
-    return found
+    if found is None or found[1] != len(arguments):
+        raise unsupported(f"the method [{name}/{len(arguments)}] in a condition")
+    kind, _, method = found
+
+    def run(value: Any, context: Context) -> Any:  # noqa: ANN401
+        if not isinstance(value, kind):
+            raise illegal(f"cannot invoke [{name}] on [{java_type(value)}]")
+        given = [argument(context) for argument in arguments]
+        if isinstance(value, str) and not all(isinstance(each, str) for each in given):
+            raise illegal(f"cannot invoke [{name}] on [java.lang.String] with [{java_type(given[0])}]")
+        return method(value, *given)
+
+    return run
 
 
 def _part(value: Any, name: Any) -> Any:  # noqa: ANN401 - JSON

@@ -1,16 +1,20 @@
 """Processors that change the value of one field."""
 
+import math
 import re
 from collections.abc import Callable
 from typing import Any
 
-from efive.server.elastic.errors import illegal
+from efive.server.elastic.errors import ElasticError, illegal
 from efive.server.elastic.pipelines.document import Document, java_type
 from efive.server.elastic.pipelines.fields import Action
 from efive.server.elastic.pipelines.options import Options, mistaken
 
 Change = Callable[[Any], Any]
 _GROUP = re.compile(r"\\(.)|\$(\d|\{\w+\})", re.DOTALL)
+_NAMED = re.compile(r"(?<!\\)\(\?<(?=[A-Za-z])")
+_WHOLE = re.compile(r"[+-]?(\d{1,100}|0[xX][0-9a-fA-F]{1,100})", re.ASCII)
+_DECIMAL = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
 
 def lowercase(options: Options) -> Action:
@@ -30,7 +34,8 @@ def trim(options: Options) -> Action:
 
 def gsub(options: Options) -> Action:
     """Replace what a regular expression matches."""
-    pattern, replacement = _pattern(options, "pattern"), _replacement(options.string("replacement"))
+    pattern = _pattern(options, "pattern")
+    replacement = _replacement(options.string("replacement"), pattern)
     return _each(options, _text(lambda value: pattern.sub(replacement, value)))
 
 
@@ -39,8 +44,13 @@ def split(options: Options) -> Action:
     pattern, trailing = _pattern(options, "separator"), options.flag("preserve_trailing")
 
     def cut(value: str) -> list[str]:
-        parts = pattern.split(value)
-        while parts and not trailing and not parts[-1]:
+        parts, start = [], 0
+        for found in pattern.finditer(value):
+            if found.end():  # nothing at the very beginning separates nothing
+                parts.append(value[start : found.start()])
+                start = found.end()
+        parts.append(value[start:])
+        while len(parts) > 1 and not trailing and not parts[-1]:
             parts.pop()
         return parts
 
@@ -102,13 +112,23 @@ def _text(change: Callable[[str], Any]) -> Change:
 def _pattern(options: Options, name: str) -> re.Pattern[str]:
     given = options.string(name)
     try:
-        return re.compile(given)
+        return re.compile(_NAMED.sub("(?P<", given))
     except re.error as error:
         raise mistaken(f"[{name}] Invalid regex pattern. {error}: {given}") from None
 
 
-def _replacement(given: str) -> str:
-    """Write Java's `$1` and `${name}` as Python does."""
+def _replacement(given: str, pattern: re.Pattern[str]) -> str:
+    """Write Java's `$1` and `${name}` as Python does.
+
+    Raises:
+        ElasticError: if the pattern has no such group.
+    """
+    for found in _GROUP.finditer(given):
+        name = (found[2] or "0").strip("{}")
+        if int(name) > pattern.groups if name.isdecimal() else name not in pattern.groupindex:
+            raise mistaken(f"[replacement] [{given}]: [pattern] has no group [{name}]")
+    if "\\" in _GROUP.sub("", given):
+        raise mistaken(f"[replacement] [{given}]: a character must follow the last backslash")
 
     def written(found: re.Match[str]) -> str:
         if found[1] is not None:
@@ -124,10 +144,9 @@ def _replacement(given: str) -> str:
 def _whole(bits: int, named: str) -> Change:
     def read(value: Any) -> int:  # noqa: ANN401
         text = _written(value).strip()
-        try:
-            found = int(text, 16) if text[:3].lower().lstrip("-").startswith("0x") else int(text)
-        except ValueError:
-            raise illegal(f"unable to convert [{text}] to {named}") from None
+        if not _WHOLE.fullmatch(text):
+            raise illegal(f"unable to convert [{text}] to {named}")
+        found = int(text, 16 if "x" in text.lower() else 10)
         if not -(1 << bits - 1) <= found < 1 << bits - 1:
             raise illegal(f"unable to convert [{text}] to {named}")
         return found
@@ -137,10 +156,11 @@ def _whole(bits: int, named: str) -> Change:
 
 def _decimal(named: str) -> Change:
     def read(value: Any) -> float:  # noqa: ANN401
-        try:
-            return float(_written(value))
-        except ValueError:
-            raise illegal(f"unable to convert [{_written(value)}] to {named}") from None
+        text = _written(value).strip()
+        # What is larger than any double would be infinite, which JSON cannot write.
+        if not _DECIMAL.fullmatch(text) or math.isinf(found := float(text)):
+            raise illegal(f"unable to convert [{text}] to {named}")
+        return found
 
     return read
 
@@ -158,7 +178,7 @@ def _best(value: Any) -> Any:  # noqa: ANN401
     for read in (_boolean, _whole(64, "long"), _decimal("double")):
         try:
             return read(value)
-        except Exception:  # noqa: S112 - not that, then
+        except ElasticError:  # not that, then
             continue
     return value
 

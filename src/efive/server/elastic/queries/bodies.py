@@ -8,7 +8,7 @@ from efive.jsonlines import shown
 from efive.server.elastic.errors import ElasticError, illegal, unparsable
 from efive.server.elastic.queries.tree import Scalar
 
-_LARGEST = 3.4e38
+LARGEST = 3.4e38
 """Scores are of 32 bits."""
 
 
@@ -98,7 +98,7 @@ class Body:
         boost = self.number("boost")
         if boost is not None and boost < 0:
             raise illegal(f"negative [boost] are not allowed in [{self.what}], use a value between 0 and 1 to deboost")
-        if boost is not None and boost > _LARGEST:
+        if boost is not None and boost > LARGEST:
             raise illegal(f"[boost] of [{self.what}] must be a number of 32 bits, not {boost:g}")
         return {"boost": 1.0 if boost is None else boost, "name": self.text("_name")}
 

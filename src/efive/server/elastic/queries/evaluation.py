@@ -203,9 +203,9 @@ class Evaluation:
         require(plain)
         allowed = self._without(query.must_not, allowed)
         require(meaning)
-        least = 0 if required or not query.should else 1
-        if query.at_least is not None:
-            least = at_least(query.at_least, len(query.should))
+        least = 0 if query.at_least is None else at_least(query.at_least, len(query.should))
+        if query.should and not required:  # whatever is said: nothing else would let a document in
+            least = max(least, 1)
         optional = [self.matches(part, allowed, scoring=scoring) for part in query.should]
         if least:
             allowed = narrowed(allowed, often(optional, least))

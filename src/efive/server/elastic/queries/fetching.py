@@ -1,5 +1,6 @@
 """From rows to hits: what they show of their documents."""
 
+import contextlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ import orjson
 from efive.search.store import Entry
 from efive.server.elastic import dates
 from efive.server.elastic.indices.mapping import Field, FieldType
+from efive.server.elastic.indices.numbers import number_of
 from efive.server.elastic.indices.reading import Reading
 from efive.server.elastic.queries.highlighting import Highlighter
 from efive.server.elastic.queries.nearest import entries
@@ -143,10 +145,18 @@ def _values(source: Mapping[str, Any], field: Field, form: str | None) -> list[A
         case FieldType.TEXT | FieldType.KEYWORD | FieldType.SEMANTIC_TEXT:
             return texts_at(source, path)
         case FieldType.DATE:
-            own = field.options.get("format") or dates.DEFAULT
-            return [dates.shown(dates.span(text, own)[0], form or own) for text in texts_at(source, path)]
+            format_ = form or field.options.get("format") or dates.DEFAULT
+            return [dates.shown(value, format_) for value in _numbers(source, field)]
         case FieldType.BOOLEAN:
-            return [value in (True, "true") for value in values_at(source, path) if value is not None]
+            return [bool(value) for value in _numbers(source, field)]
         case _:
-            numbers = [float(text) for text in texts_at(source, path)]
-            return [int(number) if field.type.is_whole else number for number in numbers]
+            return _numbers(source, field)
+
+
+def _numbers(source: Mapping[str, Any], field: Field) -> list[int | float]:
+    """Return the values of a field as its index keeps them; it has ignored what is malformed."""
+    found = []
+    for value in values_at(source, field.of or field.path):
+        with contextlib.suppress(ValueError):
+            found.append(number_of(field, value))
+    return found

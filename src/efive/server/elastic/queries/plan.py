@@ -48,11 +48,23 @@ class Fused:
 Ranking = Leaf | Fused
 
 
-def leaves(ranking: Ranking) -> list[Leaf]:
-    """Return the leaves of a ranking, in their order."""
+def leaves(ranking: Ranking, size: int) -> list[tuple[Leaf, int]]:
+    """Return the leaves of a ranking, in their order, each with how many hits of it count.
+
+    Args:
+        ranking: what is asked for.
+        size: how many hits of it count.
+    """
     if isinstance(ranking, Leaf):
-        return [ranking]
-    return [leaf for part in ranking.parts for leaf in leaves(part.ranking)]
+        return [(ranking, size)]
+    return [found for part in ranking.parts for found in leaves(part.ranking, ranking.window)]
+
+
+def selective(ranking: Ranking) -> bool:
+    """Say whether a ranking, or a part of it, leaves out hits by their scores."""
+    if ranking.least is not None:
+        return True
+    return isinstance(ranking, Fused) and any(selective(part.ranking) for part in ranking.parts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +156,11 @@ class Search:
     """Hits are counted up to so many; None: all; 0: not at all."""
     shown: Shown = field(default_factory=Shown)
     aggregations: tuple[Aggregation, ...] = ()
+
+    @property
+    def depth(self) -> int:
+        """How many of the first hits are asked for, or passed over."""
+        return max(self.offset + self.size, 1)
 
     @property
     def scored(self) -> bool:

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from efive.server.elastic.queries.matches import NOTHING, Matches, Rows, summed
-from efive.server.elastic.queries.plan import Fused, Leaf, Part, Ranking
+from efive.server.elastic.queries.matches import NOTHING, Matches, Rows, constant, summed, union
+from efive.server.elastic.queries.plan import Fused, Leaf, Part, Ranking, selective
 from efive.vectors import Floats
 
 Places = npt.NDArray[np.int64]
@@ -19,11 +19,6 @@ class LeafMatches:
 
     query: Matches | None
     knn: tuple[Matches, ...]
-
-    @property
-    def rows(self) -> list[Rows]:
-        """All of it."""
-        return [part.rows for part in (*([] if self.query is None else [self.query]), *self.knn)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,23 +57,37 @@ def joined(parts: Sequence[Matches]) -> Hits:
     )  # fmt: skip
 
 
-def ranked(ranking: Ranking, found: Sequence[Sequence[LeafMatches]], default_k: int) -> Hits:
-    """Return the hits of a ranking, in no particular order.
+def ranked(ranking: Ranking, found: Sequence[Sequence[LeafMatches]], default_k: int) -> tuple[Hits, Hits]:
+    """Return the hits of a ranking, in no particular order, and all that totals and aggregations count.
+
+    These are the same, but for rankings that are fused: what their parts match counts, also beyond their windows. Where
+    hits are left out by their scores, only what is left counts, since the others have none.
 
     Args:
         ranking: what is asked for.
         found: what each of its leaves matches, index by index.
         default_k: neighbours of a kNN search that says no number.
     """
-    left = iter(found)
+    left, parts = iter(found), list[Hits]()
 
-    def of(ranking: Ranking) -> Hits:
+    def of(ranking: Ranking, window: int | None) -> Hits:
         if isinstance(ranking, Leaf):
-            return _leaf(ranking, next(left), default_k)
-        fused = _fused(ranking, [(part, of(part.ranking)) for part in ranking.parts])
+            hits = _leaf(ranking, next(left), default_k)
+            parts.append(hits if ranking.query is not None else hits.best_first(window))
+            return hits
+        fused = _fused(ranking, [(part, of(part.ranking, ranking.window)) for part in ranking.parts])
         return at_least(fused, ranking.least)
 
-    return of(ranking)
+    hits = of(ranking, None)
+    if isinstance(ranking, Leaf) or selective(ranking):
+        return hits, hits
+    return hits, _together(parts, len(found[0]))
+
+
+def _together(parts: Sequence[Hits], indices: int) -> Hits:
+    return joined(
+        [constant(union([part.rows[part.places == place] for part in parts])) for place in range(indices)]
+    )  # fmt: skip
 
 
 def at_least(hits: Hits, least: float | None) -> Hits:

@@ -31,11 +31,12 @@ def parse_search(value: dict[str, Any]) -> Search:
             raise unsupported(f"[{name}] in a search")
     for name in _NO_EFFECT:
         body.take(name)
-    offset, size = body.whole("from", 0), body.whole("size", 10)
+    offset, size = body.whole("from", 0), body.whole("size")
     assert offset is not None
-    assert size is not None
-    _check_window(offset, size)
     ranked = ranking(body, size)
+    if size is None:  # fused rankings show all that they have ranked
+        size = ranked.window if isinstance(ranked, Fused) else 10
+    _check_window(offset, size)
     sort, after = _sort(body.listed("sort")), body.take("search_after")
     if isinstance(ranked, Fused) and after is not None:
         raise illegal("cannot specify [retriever] and [search_after]")
@@ -75,7 +76,7 @@ def _count(given: object) -> int | None:
         raise illegal(f"[track_total_hits] must be true, false or a number, not [{given}]") from None
     if number < -1:
         raise illegal(f"[track_total_hits] parameter must be positive or equals to -1, got {number}")
-    return None if number == -1 else number
+    return max(number, 0)  # -1 is Elasticsearch's other word for false
 
 
 def _sort(given: list[Any]) -> tuple[Key, ...]:
@@ -98,8 +99,8 @@ def _key(name: str, how: object) -> Key:
     order = (body.text("order") or ("desc" if name == "_score" else "asc")).lower()
     if order not in {"asc", "desc"}:
         raise illegal(f"No enum constant for sort order [{order}]: it is asc or desc")
-    missing, mode = body.text("missing") or "_last", body.text("mode")
-    if missing not in {"_first", "_last"}:
+    missing, mode = body.take("missing"), body.text("mode")
+    if missing not in (None, "_first", "_last"):
         raise unsupported("[sort] with a value for [missing]")
     if mode is not None and mode not in _MODES:
         raise unsupported(f"[sort] with [mode] {mode}")

@@ -6,7 +6,7 @@ from typing import Any
 
 from efive.server.elastic.errors import illegal, unparsable, unsupported
 from efive.server.elastic.queries import vector_parsing
-from efive.server.elastic.queries.bodies import Body
+from efive.server.elastic.queries.bodies import LARGEST, Body
 from efive.server.elastic.queries.parsing import parse, parse_all
 from efive.server.elastic.queries.plan import WINDOW, Fused, Leaf, Part, Ranking
 from efive.server.elastic.queries.tree import Bool, MatchAll, Query
@@ -16,8 +16,12 @@ _UNSUPPORTED = frozenset({"text_similarity_reranker", "rule", "pinned", "rescore
 _NORMALIZERS = ("none", "minmax", "l2_norm")
 
 
-def ranking(body: Body, size: int) -> Ranking:
+def ranking(body: Body, size: int | None) -> Ranking:
     """Return what the `retriever`, or `query` and `knn`, of a search's body ask for.
+
+    Args:
+        body: of the search.
+        size: how many hits it says that it wants; None: nothing.
 
     Raises:
         ElasticError: naming what cannot be used.
@@ -34,7 +38,7 @@ def ranking(body: Body, size: int) -> Ranking:
     return _retriever(retriever, (), size, 0)
 
 
-def _retriever(value: object, filters: tuple[Query, ...], size: int, depth: int) -> Ranking:
+def _retriever(value: object, filters: tuple[Query, ...], size: int | None, depth: int) -> Ranking:
     """Return a retriever as a ranking; `filters` of those around it hold for it too."""
     if depth > _DEEPEST:
         raise illegal(f"retrievers are nested more than {_DEEPEST} levels deep")
@@ -55,7 +59,7 @@ def _retriever(value: object, filters: tuple[Query, ...], size: int, depth: int)
     return found
 
 
-def _standard(body: Body, filters: tuple[Query, ...], _size: int, _depth: int) -> Ranking:
+def _standard(body: Body, filters: tuple[Query, ...], _size: int | None, _depth: int) -> Ranking:
     for name in ("sort", "search_after", "terminate_after", "collapse"):
         if body.take(name):
             raise unsupported(f"[standard] retriever with [{name}]")
@@ -64,7 +68,7 @@ def _standard(body: Body, filters: tuple[Query, ...], _size: int, _depth: int) -
     return Leaf(Bool(must=(query,), filter=filters) if filters else query, least=body.number("min_score"))
 
 
-def _knn(body: Body, filters: tuple[Query, ...], _size: int, _depth: int) -> Ranking:
+def _knn(body: Body, filters: tuple[Query, ...], _size: int | None, _depth: int) -> Ranking:
     least = body.number("min_score")
     found = vector_parsing.knn("knn", dict(body.items()), parse_all)
     if found.k is None:
@@ -72,13 +76,13 @@ def _knn(body: Body, filters: tuple[Query, ...], _size: int, _depth: int) -> Ran
     return Leaf(None, (replace(found, filter=found.filter + filters),), least)
 
 
-def _window(body: Body, size: int) -> int:
+def _window(body: Body, size: int | None) -> int:
     window = body.whole("rank_window_size")
     if window is None:
-        return max(size, 10)
+        return max(size or 0, 10)
     if window < 1 or window > WINDOW:
         raise illegal(f"[rank_window_size] must be between 1 and [{WINDOW}], got [{window}]")
-    if window < size:
+    if size is not None and window < size:
         raise illegal(f"[{body.what}] [rank_window_size: {window}] must be greater than or equal to [size: {size}]")
     return window
 
@@ -89,7 +93,7 @@ def _check_simple(body: Body) -> None:
         raise unsupported(f"[{body.what}] retriever with [fields] and [query]")
 
 
-def _rrf(body: Body, filters: tuple[Query, ...], size: int, depth: int) -> Ranking:
+def _rrf(body: Body, filters: tuple[Query, ...], size: int | None, depth: int) -> Ranking:
     _check_simple(body)
     constant, least = body.whole("rank_constant", 60), body.number("min_score")
     assert constant is not None
@@ -109,7 +113,7 @@ def _rrf(body: Body, filters: tuple[Query, ...], size: int, depth: int) -> Ranki
     return Fused(tuple(parts), window, constant, least)
 
 
-def _linear(body: Body, filters: tuple[Query, ...], size: int, depth: int) -> Ranking:
+def _linear(body: Body, filters: tuple[Query, ...], size: int | None, depth: int) -> Ranking:
     _check_simple(body)
     normalizer, least, window = body.text("normalizer") or "none", body.number("min_score"), _window(body, size)
     parts = []
@@ -129,10 +133,12 @@ def _weight(body: Body) -> float:
     weight = body.number("weight")
     if weight is not None and weight < 0:
         raise illegal(f"[weight] must be non-negative, got [{weight}]")
+    if weight is not None and weight > LARGEST:
+        raise illegal(f"[weight] must be a number of 32 bits, not {weight:g}")
     return 1.0 if weight is None else weight
 
 
-_PARSERS: dict[str, Callable[[Body, tuple[Query, ...], int, int], Ranking]] = {
+_PARSERS: dict[str, Callable[[Body, tuple[Query, ...], int | None, int], Ranking]] = {
     "standard": _standard,
     "knn": _knn,
     "rrf": _rrf,
@@ -143,6 +149,6 @@ _PARSERS: dict[str, Callable[[Body, tuple[Query, ...], int, int], Ranking]] = {
 def any_ranking(value: dict[str, Any]) -> Ranking:
     """Return the ranking of a body that has nothing but `query`: of count, of delete by query."""
     body = Body("query", value)
-    found = ranking(body, 10)
+    found = ranking(body, None)
     body.done()
     return found

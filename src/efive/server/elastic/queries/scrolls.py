@@ -3,7 +3,7 @@
 import secrets
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from efive.server.access import ANYBODY, Caller
@@ -68,7 +68,7 @@ class Scrolls:
                 f"Trying to create too many scroll contexts. Must be less than or equal to: [{_MOST}]. Clear those "
                 "that are read to the end, or let them end sooner.",
             )  # fmt: skip
-        found = await rank(cluster, indices, asked, caller)
+        found = await rank(cluster, indices, replace(asked, count=None), caller)  # clients count down from the total
         id_ = secrets.token_urlsafe(24)
         self._open[id_] = _Scroll(found, asked.size, until)
         hits = await fetch(found.page(0, asked.size))

@@ -47,7 +47,7 @@ class Ranked:
     newest: Sequence[int]
     embedded: Embedded
     total: int
-    highest: float | None
+    highest: np.float32 | None
     aggregations: dict[str, Any] | None = None
 
     def page(self, start: int, end: int) -> "Ranked":
@@ -150,7 +150,7 @@ async def embed(
 
 
 def _queries(asked: Search) -> list[Query]:
-    own = [query for leaf in leaves(asked.ranking) for query in leaf.queries]
+    own = [query for leaf, _ in leaves(asked.ranking, asked.depth) for query in leaf.queries]
     highlighted = [each.query for each in asked.shown.highlights if each.query is not None]
     return [*own, *highlighted, *([] if asked.filter is None else [asked.filter])]
 
@@ -159,9 +159,9 @@ async def rank(cluster: "Cluster", indices: Sequence[Index], asked: Search, call
     """Return all hits of a search in their order."""
     embedded = await embed(cluster, indices, _queries(asked), caller)
     found = await asyncio.gather(*(index.read(lambda reading: _found(reading, asked, embedded)) for index in indices))
-    matched = await asyncio.to_thread(_matched, asked, found)
-    ordered = await asyncio.to_thread(_ordered, asked, indices, found, matched, embedded)
-    return replace(ordered, aggregations=await _aggregate(asked, indices, matched)) if asked.aggregations else ordered
+    hits, counted = await asyncio.to_thread(_matched, asked, found)
+    ordered = await asyncio.to_thread(_ordered, asked, indices, found, hits, counted, embedded)
+    return replace(ordered, aggregations=await _aggregate(asked, indices, counted)) if asked.aggregations else ordered
 
 
 async def _aggregate(asked: Search, indices: Sequence[Index], matched: Hits) -> dict[str, Any]:
@@ -176,33 +176,43 @@ async def _aggregate(asked: Search, indices: Sequence[Index], matched: Hits) -> 
 
 def _found(reading: Reading, asked: Search, embedded: Embedded) -> IndexMatches:
     """Return what a search finds in one index."""
-    evaluation = Evaluation(reading, embedded, max(asked.offset + asked.size, 1))
+    evaluation = Evaluation(reading, embedded, asked.depth)
     scoring = asked.scored or not isinstance(asked.ranking, Leaf) or asked.least is not None
     found = []
-    for leaf in leaves(asked.ranking):
-        query = None
+    for leaf, size in leaves(asked.ranking, asked.depth):
+        own, query = replace(evaluation, size=size), None
         if leaf.query is not None:
-            query = evaluation.matches(leaf.query, scoring=scoring or leaf.least is not None)
-        found.append(LeafMatches(query, tuple(evaluation.matches(each) for each in leaf.knn)))
+            query = own.matches(leaf.query, scoring=scoring or leaf.least is not None)
+        found.append(LeafMatches(query, tuple(own.matches(each) for each in leaf.knn)))
     allowed = None if asked.filter is None else evaluation.matches(asked.filter, scoring=False).rows
     sorts = [sorting.values_of(reading, key) for key in asked.sort]
     (newest,) = reading.database.execute("SELECT ifnull(max(seq_no), -1) FROM document").fetchone()
     return IndexMatches(found, allowed, sorts, newest, evaluation.named)
 
 
-def _matched(asked: Search, found: Sequence[IndexMatches]) -> Hits:
-    by_leaf = [[each.leaves[n] for each in found] for n in range(len(leaves(asked.ranking)))]
-    return at_least(ranked(asked.ranking, by_leaf, max(asked.offset + asked.size, 1)), asked.least)
+def _matched(asked: Search, found: Sequence[IndexMatches]) -> tuple[Hits, Hits]:
+    """Return the hits, and all that totals and aggregations count."""
+    by_leaf = [[each.leaves[n] for each in found] for n in range(len(leaves(asked.ranking, asked.depth)))]
+    hits, counted = ranked(asked.ranking, by_leaf, asked.depth)
+    return at_least(hits, asked.least), at_least(counted, asked.least)
 
 
-def _ordered(
-    asked: Search, indices: Sequence[Index], found: Sequence[IndexMatches], hits: Hits, embedded: Embedded
-) -> Ranked:
+def _allowed(found: Sequence[IndexMatches], hits: Hits) -> Hits:
+    """Return what the search's last filter lets through."""
     for place, each in enumerate(found):
         if each.allowed is not None:
             hits = hits.take(np.flatnonzero((hits.places != place) | contained(hits.rows, each.allowed)))
-    total, sorts = len(hits), None
-    highest = float(hits.scores.max()) if asked.scored and len(hits) else None
+    return hits
+
+
+def _ordered(
+    asked: Search, indices: Sequence[Index], found: Sequence[IndexMatches], hits: Hits, counted: Hits,
+    embedded: Embedded,
+) -> Ranked:  # fmt: skip
+    hits, total, sorts = _allowed(found, hits), len(_allowed(found, counted)), None
+    # As in Elasticsearch, what sorts by more than the score, or shows no hits, does not look for the highest one.
+    compared = asked.size > 0 and (asked.track_scores or asked.sort == BY_SCORE)
+    highest = hits.scores.max() if compared and len(hits) else None
     if asked.after is None and asked.sort in {BY_SCORE, BY_DOCUMENT}:
         hits = hits.best_first() if asked.sort == BY_SCORE else hits.in_order()
     else:
@@ -238,9 +248,10 @@ async def fetch(page: Ranked) -> list[dict[str, Any]]:
 def _finished(page: Ranked, number: int, hit: dict[str, Any]) -> dict[str, Any]:
     place, row = int(page.hits.places[number]), int(page.hits.rows[number])
     if page.search.scored:
-        hit["_score"] = float(page.hits.scores[number])
+        hit["_score"] = page.hits.scores[number]  # 32 bits as they are, so that 0.2 is written as 0.2
     if page.sorts is not None:
-        hit["sort"] = [sorting.plain(value) for value in page.sorts[number]]
+        values_ = zip(page.search.sort, page.sorts[number], strict=True)
+        hit["sort"] = [sorting.plain(key, value) for key, value in values_]
     elif page.search.sort == BY_DOCUMENT:
         hit["sort"] = [sorting.document(place, row)]
     names = [name for name, rows in page.named[place].items() if contained(np.array([row]), rows)[0]]

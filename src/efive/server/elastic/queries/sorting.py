@@ -10,6 +10,7 @@ from efive.server.elastic import dates
 from efive.server.elastic.errors import ElasticError, illegal
 from efive.server.elastic.indices.mapping import FieldType
 from efive.server.elastic.indices.reading import Reading
+from efive.server.elastic.queries.bodies import LARGEST
 from efive.server.elastic.queries.plan import Key
 from efive.server.elastic.queries.ranking import Hits
 
@@ -59,8 +60,10 @@ class _Dated(int):
         return made
 
 
-def plain(value: object) -> object:
+def plain(key: Key, value: Any) -> object:  # noqa: ANN401
     """Return a sort value as hits show it."""
+    if key.field == "_score":
+        return np.float32(value)
     return value.text if isinstance(value, _Dated) else value
 
 
@@ -115,6 +118,8 @@ def _as_given(key: Key, value: object) -> object:
         return dates.span(value, f"{key.format}||{dates.DEFAULT}")[0]
     if value is not None and not isinstance(value, str | int | float):
         raise illegal(f"[search_after] cannot have [{value}] for the field [{key.field}]")
+    if key.field == "_score" and isinstance(value, int | float) and abs(value) <= LARGEST:
+        return float(np.float32(value))  # as it was before it was written
     return value
 
 

@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from efive.vectors import Floats
 
 Scalar = str | int | float | bool
-MOST = 10_000
-"""Hits that can be paged through, candidates of a kNN search."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -81,7 +81,7 @@ def prefix(what: str, value: object) -> Query:
 
 def wildcard(what: str, value: object) -> Query:
     """Return a wildcard query."""
-    field, body = field_of(what, value, "wildcard" if isinstance(value, Mapping) and "wildcard" in value else "value")
+    field, body = field_of(what, value, "value")
     pattern = str(scalar(body, "wildcard" if "wildcard" in body else "value"))
     glob, escaped = "", False
     for c in pattern:

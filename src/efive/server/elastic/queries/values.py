@@ -1,6 +1,7 @@
 """Values of keyword, number, boolean and date fields: which documents have them. SQL on the table `value`."""
 
 import json
+import re
 import sqlite3
 import sys
 from collections.abc import Sequence
@@ -16,6 +17,10 @@ from efive.server.elastic.queries.matches import NO_ROWS, Rows, rows_of
 from efive.server.elastic.queries.tree import Range, Scalar
 
 _LARGEST = 2**63
+_LETTERS = re.compile("[A-Z]+")
+"""What SQLite's `lower` changes, and Elasticsearch's `case_insensitive` passes over."""
+_WHOLE = re.compile(r"[+-]?\d{1,400}", re.ASCII)
+"""What floats would round beyond 2^53: programs without such numbers write them as text."""
 _MOST = sys.float_info.max
 
 
@@ -71,7 +76,7 @@ def equal(
 
 def like(database: sqlite3.Connection, field: Field, glob: str, *, any_case: bool) -> Rows:
     """Return the documents one of whose texts looks so."""
-    texts, pattern = ("lower(text)", glob.lower()) if any_case else ("text", glob)
+    texts, pattern = ("lower(text)", _LETTERS.sub(lambda found: found[0].lower(), glob)) if any_case else ("text", glob)
     return _rows(database, f"SELECT row FROM value WHERE field = ? AND {texts} GLOB ?", field.path, pattern)  # noqa: S608
 
 
@@ -97,8 +102,6 @@ def _bound(field: Field, sign: str, value: Scalar, asked: Range, now: datetime) 
         return _text(value)
     if field.type is FieldType.DATE:
         formats = asked.format or field.options.get("format") or dates.DEFAULT
-        if isinstance(value, int | float) and not isinstance(value, bool) and not asked.format:
-            return max(min(value, _LARGEST - 1), -_LARGEST)
         first, last = dates.span(str(value), formats, asked.zone, now)
         return last if sign in {">", "<="} else first
     number = _number(field, value, exact=False)
@@ -121,7 +124,7 @@ def _number(field: Field, value: Scalar, *, exact: bool = True) -> int | float |
     if isinstance(value, bool):
         raise _no_number(field, value)
     try:
-        number = int(value) if isinstance(value, int) else float(value)
+        number = int(value) if isinstance(value, int) or _WHOLE.fullmatch(value := str(value)) else float(value)
     except ValueError:
         raise _no_number(field, value) from None
     if not -_MOST <= number <= _MOST:

@@ -8,9 +8,11 @@ import numpy as np
 
 from efive.server.elastic.errors import illegal, invalid_action, unsupported
 from efive.server.elastic.queries.bodies import Body
-from efive.server.elastic.queries.tree import MOST, Knn, Query, Semantic
+from efive.server.elastic.queries.tree import Knn, Query, Semantic
 from efive.vectors import Floats
 
+_MOST = 10_000
+"""Neighbours, and candidates to be one, of a kNN search."""
 Filters = Callable[[list[Any]], tuple[Query, ...]]
 
 
@@ -79,10 +81,10 @@ def _check_counts(k: int | None, candidates: int | None) -> None:
             raise illegal("[num_candidates] must be greater than 0")
         if k is not None and candidates < k:
             raise illegal(f"[num_candidates] cannot be less than [k]: [{candidates}] < [{k}]")
-        if candidates > MOST:
-            raise illegal(f"[num_candidates] cannot exceed [{MOST}]")
-    if k is not None and k > MOST:
-        raise invalid_action(f"[k] cannot exceed [{MOST}]")
+        if candidates > _MOST:
+            raise illegal(f"[num_candidates] cannot exceed [{_MOST}]")
+    if k is not None and k > _MOST:
+        raise invalid_action(f"[k] cannot exceed [{_MOST}]")
 
 
 def vector_of(given: object) -> Floats:

@@ -40,7 +40,7 @@ def near(
         return NOTHING
     found = nearest(reading, neighbours, k, within)
     if similarity is not None:
-        least = -(similarity**2) if measure == "l2_norm" else similarity
+        least = -similarity * similarity if measure == "l2_norm" else similarity
         found = [each for each in found if each[1] >= least]
     return scored({row: _SCORES[measure](score) for row, score in found})
 

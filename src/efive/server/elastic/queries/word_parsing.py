@@ -52,7 +52,7 @@ def phrase(what: str, value: object) -> Query:
         raise unsupported("[match_phrase] with [slop]")
     if body.text("analyzer") is not None:
         raise unsupported("[match_phrase] with [analyzer]")
-    body.take("zero_terms_query")
+    _refuse_all_if_empty(body)
     body.done()
     return Phrase(field, str(text), **common)
 
@@ -67,10 +67,15 @@ def multi_match(what: str, value: object) -> Query:
     if body.whole("slop", 0):
         raise unsupported("[multi_match] with [slop]")
     tie = body.number("tie_breaker")
-    body.take("zero_terms_query")
+    _refuse_all_if_empty(body)
     fields = tuple(_boosted(str(each)) for each in body.listed("fields"))
     body.done()
     return MultiMatch(text, fields, kind, tie, **words, **common)
+
+
+def _refuse_all_if_empty(body: Body) -> None:
+    if (body.text("zero_terms_query") or "none").lower() != "none":
+        raise unsupported(f"[{body.what}] with [zero_terms_query] other than none")
 
 
 def _boosted(field: str) -> tuple[str, float]:

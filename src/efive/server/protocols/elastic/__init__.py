@@ -59,6 +59,7 @@ def door() -> Starlette:
 async def _opened(app: Starlette, service: Service) -> AsyncIterator[None]:
     service.telemetry.announce(DOOR)
     app.state.cluster = Cluster(service)
+    await app.state.cluster.indices.finish_deletions()
     try:
         yield
     finally:

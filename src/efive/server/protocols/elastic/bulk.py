@@ -15,6 +15,7 @@ from efive.server.elastic.indices.bulk import Action, Done, write
 from efive.server.elastic.indices.operations import Operation, failed
 from efive.server.http import caller_of, guarded, read
 from efive.server.protocols.elastic.documents import expected_in, refuse_aliases, refuse_versions, update_of, written
+from efive.server.protocols.elastic.getting import asked_source
 from efive.server.protocols.elastic.wire import check_type, cluster_of, reply
 
 _ACTIONS = {"index", "create", "update", "delete"}
@@ -34,6 +35,8 @@ class _Line:
     action: Action
     error: ElasticError | None = None
     """Why it cannot even be tried."""
+    shown: Any = None
+    """What of an updated document is wanted."""
 
 
 def routes() -> list[Route]:
@@ -54,23 +57,25 @@ async def bulk(request: Request) -> Response:
     lines = await cluster_of(request).service.collections.run(lambda: parse(body, default, pipeline))
     sound = [line.action for line in lines if line.error is None]
     results = iter(await write(cluster_of(request), sound, caller_of(request)))
+    everywhere = asked_source(request)
     refreshed = request.query_params.get("refresh") in {"", "true"}
     items = []
     for line in lines:
         error = line.error
         done = Done(line.action.index, failed(line.action.operation.id, error)) if error else next(results)
-        items.append({line.kind: _item(done, refreshed=refreshed)})
+        shown = line.shown if line.shown is not None or line.kind != "update" else everywhere
+        items.append({line.kind: _item(done, shown, refreshed=refreshed)})
     took = int(1000 * (time.perf_counter() - begun))
     wrong = any("error" in each for item in items for each in item.values())
     return reply(request, {"took": took, "errors": wrong, "items": items})
 
 
-def _item(done: Done, *, refreshed: bool) -> dict[str, Any]:
+def _item(done: Done, shown: Any, *, refreshed: bool) -> dict[str, Any]:  # noqa: ANN401
     outcome = done.outcome
     if outcome.error is not None:
         named = {"_index": done.index, "_id": outcome.id, "status": outcome.status}
         return {**named, "error": outcome.error.to_dict()}
-    return {**written(done, refreshed=refreshed), "status": outcome.status}
+    return {**written(done, shown, refreshed=refreshed), "status": outcome.status}
 
 
 def parse(body: bytes, default: str | None, pipeline: str | None) -> list[_Line]:
@@ -159,7 +164,7 @@ def _line(
 ) -> _Line:
     id_ = options.get("_id")
     id_ = None if id_ is None else str(id_)
-    own = options.get("pipeline", pipeline)
+    own, shown = options.get("pipeline", pipeline), None
     try:
         expected = expected_in(options)
         refuse_aliases(index, options)
@@ -167,11 +172,11 @@ def _line(
             raise unsupported("[dynamic_templates] of a write")
         refuse_versions(options.get("version_type"), options.get("version"))
         if kind == "update":
-            operation, _ = update_of(id_, document or {}, **expected)
+            operation, shown = update_of(id_, {"_source": options.get("_source")} | (document or {}), **expected)
         elif kind == "delete":
             operation = Operation("delete", id_, **expected)
         else:
             operation = Operation("create" if kind == "create" else "index", id_, document, **expected)
     except ElasticError as error:
         return _Line(kind, Action(index, Operation("delete", id_)), error)
-    return _Line(kind, Action(index, operation, None if own is None else str(own)))
+    return _Line(kind, Action(index, operation, None if own is None else str(own)), shown=shown)

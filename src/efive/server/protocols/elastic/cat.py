@@ -10,11 +10,12 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from efive.errors import StoreError
 from efive.server.access import Scope
 from efive.server.elastic.errors import illegal
 from efive.server.elastic.indices.index import Index
 from efive.server.http import guarded
-from efive.server.protocols.elastic.indices import named
+from efive.server.protocols.elastic.indices import named, names_of
 from efive.server.protocols.elastic.wire import cluster_of, flag, reply
 
 _RIGHT = ("pri", "rep", "docs.count", "docs.deleted", "store.size", "pri.store.size", "dataset.size")
@@ -41,11 +42,22 @@ def routes() -> list[Route]:
 
 async def indices(request: Request) -> Response:
     """List indices, their documents and their sizes."""
-    found = await named(request)
-    return _table(request, [await _row(request, index) for index in found])
+    rows = [await _row(request, name) for name in await names_of(request)]
+    return _table(request, [row for row in rows if row is not None])
 
 
-async def _row(request: Request, index: Index) -> dict[str, str]:
+async def _row(request: Request, name: str) -> dict[str, str] | None:
+    """Return what the table says of an index; None if it has been deleted meanwhile."""
+    try:
+        found = await cluster_of(request).indices.resolve(name, ignore_unavailable=True)
+    except StoreError:  # damaged; requests that need it say how
+        return {"health": "red", "status": "open", "index": name, "uuid": "", "pri": "1", "rep": "0"} | dict.fromkeys(
+            ("docs.count", "docs.deleted", "store.size", "pri.store.size", "dataset.size"), ""
+        )
+    return await _healthy(request, found[0]) if found else None
+
+
+async def _healthy(request: Request, index: Index) -> dict[str, str]:
     documents, size = await index.count(), await asyncio.to_thread(_bytes, index.folders())
     shown = _size(size, request.query_params.get("bytes"))
     return {

@@ -81,6 +81,8 @@ def update_of(id_: str | None, body: dict[str, Any], **expected: Any) -> tuple[O
         if not isinstance(body.get(name, {}), dict):
             raise ElasticError(400, "x_content_parse_exception", f"[UpdateRequest] [{name}] must be an object")
     expected |= expected_in(body)
+    if (shown := body.get("_source")) is not False:
+        cut_source({}, shown)  # what cannot be shown is refused before anything is written
     truths = {name: body.get(name, default) for name, default in (("doc_as_upsert", False), ("detect_noop", True))}
     for name, value in truths.items():
         if value not in (True, False, "true", "false"):
@@ -94,7 +96,7 @@ def update_of(id_: str | None, body: dict[str, Any], **expected: Any) -> tuple[O
         detect_noop=truths["detect_noop"] in (True, "true"),
         **expected,
     )
-    return operation, body.get("_source")
+    return operation, shown
 
 
 def _expected(request: Request) -> dict[str, Any]:
@@ -154,22 +156,17 @@ async def _done(request: Request, operation: Operation, shown: Any = None) -> Re
     action = Action(name, operation, request.query_params.get("pipeline"))
     (done,) = await write(cluster_of(request), [action], caller_of(request))
     outcome = single(done)
-    body = written(done, refreshed=request.query_params.get("refresh") in {"", "true"})
-    if shown not in (None, False) and outcome.source is not None:
-        kept = cut_source(outcome.source, shown)
-        body["get"] = {
-            "_seq_no": outcome.seq_no, "_primary_term": PRIMARY_TERM, "found": True, "_source": kept,
-        }  # fmt: skip
+    body = written(done, shown, refreshed=request.query_params.get("refresh") in {"", "true"})
     location = {"location": f"/{done.index}/_doc/{outcome.id}"} if outcome.status == 201 else {}
     ascii_only = {name: value for name, value in location.items() if value.isascii() and value.isprintable()}
     return reply(request, body, outcome.status, ascii_only)
 
 
-def written(done: Done, *, refreshed: bool = False) -> dict[str, Any]:
-    """Return what became of a write, as Elasticsearch shows it."""
+def written(done: Done, shown: Any = None, *, refreshed: bool = False) -> dict[str, Any]:  # noqa: ANN401
+    """Return what became of a write, as Elasticsearch shows it, with as much of an updated document as is asked for."""
     outcome: Outcome = done.outcome
     noop = outcome.result == "noop"
-    return {
+    body = {
         "_index": done.index,
         "_id": outcome.id,
         "_version": outcome.version,
@@ -179,3 +176,7 @@ def written(done: Done, *, refreshed: bool = False) -> dict[str, Any]:
         "_seq_no": outcome.seq_no,
         "_primary_term": PRIMARY_TERM,
     }
+    if shown not in (None, False) and outcome.source is not None:
+        kept = cut_source(outcome.source, shown)
+        body["get"] = {"_seq_no": outcome.seq_no, "_primary_term": PRIMARY_TERM, "found": True, "_source": kept}
+    return body

@@ -61,18 +61,18 @@ async def _stored(request: Request, name: str, id_: str) -> Stored | None:
 
 
 def _check_version(request: Request, found: Stored) -> None:
-    refuse = request.query_params.get("version")
-    if refuse is not None and number(request, "version", 0) != found.version:
+    expected = request.query_params.get("version")
+    if expected is not None and number(request, "version", 0) != found.version:
         raise version_conflict(
             f"[{found.id}]: version conflict, current version [{found.version}] is different than the one provided "
-            f"[{refuse}]"
+            f"[{expected}]"
         )
 
 
 async def mget(request: Request) -> Response:
     """Return several documents, in the order in which they are asked for."""
     body, outer = await body_of(request), request.path_params.get("index")
-    asked = _mgetasked_source(body, outer)
+    asked = _mget_asked(body, outer)
     names = dict.fromkeys(name for name, _, _ in asked)
     found: dict[tuple[str, str], Stored] = {}
     errors: dict[str, ElasticError] = {}
@@ -92,7 +92,7 @@ async def mget(request: Request) -> Response:
     )  # fmt: skip
 
 
-def _mgetasked_source(body: dict[str, Any], outer: str | None) -> list[tuple[str, str, Any]]:
+def _mget_asked(body: dict[str, Any], outer: str | None) -> list[tuple[str, str, Any]]:
     if unknown := sorted(body.keys() - {"docs", "ids"}):
         raise unparsable(f"unknown key [{unknown[0]}] for a multi get")
     for name in ("docs", "ids"):

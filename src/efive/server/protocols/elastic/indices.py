@@ -53,23 +53,36 @@ def _paths(*names: str) -> list[str]:
     return [path for name in names for path in (f"/{name}", f"/{{index}}/{name}")]
 
 
-async def named(request: Request, *, default: str = "*") -> list[Index]:
+async def named(request: Request) -> list[Index]:
     """Return the indices that the address names, and `ignore_unavailable` and `allow_no_indices` allow.
 
     Raises:
         ElasticError: 404 for one that is not there.
     """
-    expression = request.path_params.get("index", default)
+    expression, allowed = _asked(request)
+    return await cluster_of(request).indices.resolve(expression, **allowed)
+
+
+async def names_of(request: Request) -> list[str]:
+    """Return their names: of those, too, that are damaged.
+
+    Raises:
+        ElasticError: as `named`.
+    """
+    expression, allowed = _asked(request)
+    return await cluster_of(request).indices.meant(expression, **allowed)
+
+
+def _asked(request: Request) -> tuple[str, dict[str, bool]]:
+    expression = request.path_params.get("index", "*")
     if expression.startswith("_") and expression != "_all":
         raise ElasticError(
             400, "invalid_index_name_exception", f"Invalid index name [{expression}], must not start with '_'."
         )
-    if flag(request, "ignore_unavailable"):
-        return await cluster_of(request).indices.resolve(
-            expression, ignore_unavailable=True, allow_no_indices=flag(request, "allow_no_indices", default=True)
-        )
-    allowed = flag(request, "allow_no_indices", default=True)
-    return await cluster_of(request).indices.resolve(expression, allow_no_indices=allowed)
+    return expression, {
+        "ignore_unavailable": flag(request, "ignore_unavailable"),
+        "allow_no_indices": flag(request, "allow_no_indices", default=True),
+    }
 
 
 async def create(request: Request) -> Response:
@@ -174,8 +187,8 @@ async def delete(request: Request) -> Response:
     """Remove indices with all that is in them."""
     if index_names.means_all(request.path_params["index"]):
         raise illegal("Wildcard expressions or all indices are not allowed")
-    for index in await named(request):
-        await cluster_of(request).indices.delete(index.name)
+    for name in await names_of(request):
+        await cluster_of(request).indices.delete(name)
     return reply(request, _ACKNOWLEDGED)
 
 

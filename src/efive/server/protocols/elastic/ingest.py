@@ -8,6 +8,7 @@ from starlette.routing import Route
 
 from efive.server.access import Scope
 from efive.server.elastic.errors import illegal, missing
+from efive.server.elastic.indices.planning import encoded
 from efive.server.elastic.pipelines.document import Document
 from efive.server.elastic.pipelines.options import Options, mistaken
 from efive.server.elastic.pipelines.tracing import envelope
@@ -30,7 +31,9 @@ def routes() -> list[Route]:
 async def put(request: Request) -> Response:
     """Keep a pipeline."""
     version = number(request, "if_version", -1) if "if_version" in request.query_params else None
-    cluster_of(request).pipelines.put(request.path_params["id"], await body_of(request), version)
+    body = await body_of(request)
+    encoded(body)  # nested no deeper than answers can show it
+    cluster_of(request).pipelines.put(request.path_params["id"], body, version)
     return reply(request, {"acknowledged": True})
 
 
@@ -90,6 +93,7 @@ def _document(given: Any) -> Document:  # noqa: ANN401
         routing=read.string("_routing", None),
     )
     read.done()
+    encoded(document.source)
     return document
 
 

@@ -15,6 +15,7 @@ from efive.server.elastic.cluster import Cluster
 from efive.server.elastic.errors import ElasticError, as_elastic, illegal, unsupported
 from efive.server.elastic.indices.index import Index
 from efive.server.elastic.queries import search
+from efive.server.elastic.queries.bodies import Body
 from efive.server.elastic.queries.retriever_parsing import any_ranking
 from efive.server.elastic.queries.scrolls import Scrolls
 from efive.server.elastic.queries.searching import shards
@@ -98,7 +99,7 @@ class _Searches:
         """End scrolls."""
         body = await body_of(request)
         given = request.path_params.get("id") or body.get("scroll_id") or request.query_params.get("scroll_id")
-        if given is None:
+        if not given or not isinstance(given, str | list):
             raise illegal("no scroll ids specified")
         ids = given.split(",") if isinstance(given, str) else [str(each) for each in given]
         freed = self._scrolls.close(None if ids == ["_all"] else ids)
@@ -137,9 +138,9 @@ async def _one(
     request: Request, cluster: Cluster, caller: Caller, head: Mapping[str, Any], body: dict[str, Any]
 ) -> dict[str, Any]:
     try:
-        if unknown := set(head) - {"index", "preference", "routing", "search_type", "request_cache", *_INDICES}:
+        if unknown := set(head) - {"index", "indices", "search_type", *_INDICES, *_NO_EFFECT}:
             raise illegal(f"key [{sorted(unknown)[0]}] is not supported in the metadata section")
-        named = head.get("index") or request.path_params.get("index", "_all")
+        named = head.get("index") or head.get("indices") or request.path_params.get("index", "_all")
         names = named if isinstance(named, list) else [named]
         if not all(isinstance(each, str) for each in names):
             raise illegal("[index] must be the name of an index, or a list of them")
@@ -172,11 +173,10 @@ def _line(line: bytes, number: int) -> dict[str, Any]:
 
 
 async def _indices(request: Request, expression: str, head: Mapping[str, Any] | None = None) -> Sequence[Index]:
-    given = head or {}
-    missing = given.get("ignore_unavailable", flag(request, "ignore_unavailable"))
-    none = given.get("allow_no_indices", flag(request, "allow_no_indices", default=True))
-    indices = cluster_of(request).indices
-    return await indices.resolve(expression, ignore_unavailable=bool(missing), allow_no_indices=bool(none))
+    given = Body("metadata", head or {})
+    missing = given.flag("ignore_unavailable", default=flag(request, "ignore_unavailable"))
+    none = given.flag("allow_no_indices", default=flag(request, "allow_no_indices", default=True))
+    return await cluster_of(request).indices.resolve(expression, ignore_unavailable=missing, allow_no_indices=none)
 
 
 def _check(request: Request) -> None:

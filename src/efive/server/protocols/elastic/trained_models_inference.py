@@ -65,7 +65,7 @@ async def infer(request: Request) -> Response:
     except TimeoutError:
         raise ElasticError(408, "status_exception", f"timeout [{timeout:g}s] waiting for inference result") from None
     except TooLongError as error:
-        raise illegal(f"Input too large. {error}") from None
+        raise illegal(f'Input too large. {error.fact}; `"truncate": "first"` has it cut') from None
     results = [{field: vector} for vector in found.vectors]
     for index in found.truncated:
         results[index]["is_truncated"] = True

@@ -5,14 +5,13 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
 import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Match, Route
 
-from efive.errors import (
-    EfiveError,
-)
+from efive.errors import EfiveError
 from efive.server.elastic.cluster import Cluster
 from efive.server.elastic.errors import KNOWN, ElasticError, illegal
 from efive.server.http import BodyError, BodyTooLargeError, NoRouteError, parse, retry_after
@@ -74,13 +73,19 @@ def reply(request: Request, value: Any, status: int = 200, headers: Mapping[str,
 
 
 def _written(request: Request, value: Any, status: int, headers: dict[str, str]) -> Response:  # noqa: ANN401
-    options = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
-    if request.query_params.get("pretty", "false") != "false":
-        options |= orjson.OPT_INDENT_2
     found = _VENDOR.search(request.headers.get("accept", ""))
     media = f"application/vnd.elasticsearch+json;compatible-with={found[1]}" if found else "application/json"
-    body = b"" if request.method == "HEAD" else orjson.dumps(value, option=options)
+    indented = request.query_params.get("pretty", "false") != "false"
+    body = b"" if request.method == "HEAD" else _encoded(value, indented=indented)
     return Response(body, status, media_type=media, headers={"x-elastic-product": "Elasticsearch"} | headers)
+
+
+def _encoded(value: Any, *, indented: bool) -> bytes:  # noqa: ANN401
+    options = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS | (orjson.OPT_INDENT_2 if indented else 0)
+    try:
+        return orjson.dumps(value, option=options)
+    except TypeError:  # orjson has no whole numbers of more than 64 bits; what a client wrote may be shown to it again
+        return msgspec.json.encode(value, enc_hook=lambda array: array.tolist())
 
 
 def warning(text: str) -> dict[str, str]:

@@ -26,7 +26,6 @@ def door() -> Starlette:
 
 @contextlib.asynccontextmanager
 async def _open_indexes(app: Starlette, service: Service) -> AsyncIterator[None]:
-    service.telemetry.announce(inference.DOOR)
     app.state.indexes = Indexes(service)
     yield
     await app.state.indexes.close()

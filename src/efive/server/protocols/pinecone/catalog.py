@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import quote
+from weakref import WeakKeyDictionary
 
 import msgspec
 from starlette.requests import Request
@@ -34,7 +35,8 @@ class Indexes:
         self._service = service
         self._all = service.state.all(_KIND, Index)
         self._open: dict[tuple[str, str], Holding] = {}
-        self._lock = asyncio.Lock()
+        self._changing: dict[str, asyncio.Lock] = {}
+        self._writing = WeakKeyDictionary[Holding, asyncio.Lock]()
 
     def all(self) -> list[Index]:
         """Return all indexes in the order of their names."""
@@ -75,19 +77,17 @@ class Indexes:
             CollectionNotFoundError: if there is none of that name.
             ProtectedError: if it is protected.
         """
-        index = self.get(name)
-        if index.deletion_protection == "enabled":
-            raise ProtectedError(f"Deletion protection is enabled for {name}; configure the index to disable it first")
-        async with self._lock:
-            if index.embed is not None:  # first: while the index is known, whatever is left can be deleted again
-                for namespace in index.namespaces:
-                    await self._discard(index, namespace)
+        async with self._changes(name):
+            index = self.get(name)
+            if index.deletion_protection == "enabled":
+                raise ProtectedError(
+                    f"Deletion protection is enabled for {name}; configure the index to disable it first"
+                )
+            for namespace in index.namespaces:  # first: while the index is known, what is left can be deleted again
+                await self._discard(index, namespace)
+            await self._run(lambda: shutil.rmtree(self._vectors / index.id, ignore_errors=True))
             self._service.state.remove(_KIND, name)
             self._all.pop(name, None)
-            held = [self._open.pop(key) for key in tuple(self._open) if key[0] == index.id]
-        for each in held:
-            await self._run(each.close)
-        await self._run(lambda: shutil.rmtree(self._vectors / index.id, ignore_errors=True))
 
     async def holding(self, index: Index, namespace: str, *, make: bool = False) -> Holding | None:
         """Return what a namespace holds; None if it does not exist and is not to be made.
@@ -96,7 +96,7 @@ class Indexes:
             ExistsError: if a collection that is not its own has the name for it.
             ModelNotFoundError, NotReadyError: if the index has a model that does not answer.
         """
-        async with self._lock:
+        async with self._changes(index.name):
             index, namespace = self.get(index.name), plain(namespace)
             if namespace not in index.namespaces:
                 if not make:
@@ -113,6 +113,66 @@ class Indexes:
                 found = await self._run(lambda: RawVectors(path, index.dimension, index.metric))
             self._open[key] = found
             return found
+
+    def _changes(self, name: str) -> asyncio.Lock:
+        """Return what only one request at a time has: it opens what an index holds, or removes it."""
+        return self._changing.setdefault(name, asyncio.Lock())
+
+    async def read(self, index: Index, namespace: str, work: Callable[[Holding], Result]) -> Result | None:
+        """Return what `work` finds in a namespace; None if the namespace does not exist.
+
+        Raises:
+            EfiveError: as `holding`, and what `work` raises.
+        """
+        held = await self.holding(index, namespace)
+        if held is None:
+            return None
+        try:
+            return await self._run(lambda: work(held))
+        except Exception:
+            if (index.id, plain(namespace)) not in self._open:  # deleted under the reader's eyes
+                raise no_namespace(namespace) from None
+            raise
+
+    async def write(
+        self, index: Index, namespace: str, work: Callable[[Holding], Result], *, make: bool = False
+    ) -> Result | None:
+        """Let `work` write to a namespace, one request at a time; the others wait without a thread of the readers'.
+
+        Returns:
+            What `work` returns; None if the namespace does not exist and is not to be made.
+
+        Raises:
+            EfiveError: as `holding`, and what `work` raises.
+        """
+        held = await self.holding(index, namespace, make=make)
+        if held is None:
+            return None
+        key, embed = (index.id, plain(namespace)), index.embed
+
+        def written(now: Holding) -> Result:
+            found = self._open.get(key)  # whoever deletes it waits behind this, and may have made another one
+            if found is None or (embed is None and found is not now):
+                raise no_namespace(namespace)
+            return work(now)
+
+        if embed is None:
+            async with self._writes(held):
+                return await self._run(lambda: written(held))
+        assert isinstance(held, Records)
+        return await self._service.collections.write(
+            held.collection.path.name,
+            lambda collection: written(Records(collection, embed.field, index.metric)),
+            embed.model,
+        )
+
+    def _writes(self, held: Holding) -> asyncio.Lock:
+        """Return what only one request at a time has: it writes vectors, or lets go of them."""
+        return self._writing.setdefault(held, asyncio.Lock())
+
+    async def _let_go(self, held: Holding) -> None:
+        async with self._writes(held):
+            await self._run(held.close)
 
     def _with(self, index: Index, namespace: str) -> Index:
         folder = secrets.token_hex(8)
@@ -136,11 +196,12 @@ class Indexes:
             CollectionNotFoundError: if there is none of that name.
         """
         namespace = plain(namespace)
-        async with self._lock:
+        async with self._changes(index.name):
             index = self.get(index.name)
             if namespace not in index.namespaces:
                 raise no_namespace(namespace)
             await self._discard(index, namespace)
+            index = self.get(index.name)  # somebody may have configured it meanwhile
             kept = {name: folder for name, folder in index.namespaces.items() if name != namespace}
             self.keep(msgspec.structs.replace(index, namespaces=kept))
 
@@ -148,7 +209,7 @@ class Indexes:
         """Remove what a namespace holds; once this has begun it is empty, whatever happens."""
         folder = index.namespaces[namespace]
         if found := self._open.pop((index.id, namespace), None):
-            await self._run(found.close)
+            await self._let_go(found)
         if index.embed is None:
             path = self._vectors / index.id / folder
             await self._run(lambda: shutil.rmtree(path, ignore_errors=True))

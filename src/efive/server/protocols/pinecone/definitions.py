@@ -119,7 +119,7 @@ def plain(body: Create) -> Index:
         raise BodyError("there are serverless indexes only; give spec.serverless with cloud and region", "$.spec")
     if body.schema is not None:
         found = _convert(_field_of(body.schema, "dense_vector")[1], Dense)
-        dimension, metric, place = found.dimension, found.metric, body.deployment or {}
+        dimension, metric, place = found.dimension, found.metric, _managed(body)
     if body.vector_type not in {None, "dense"}:
         raise BodyError(f"vector_type {body.vector_type!r} is not supported; E5's vectors are dense", "$.vector_type")
     if dimension is None:
@@ -129,13 +129,20 @@ def plain(body: Create) -> Index:
     return _index(body, dimension, metric_of(metric), str(place.get("cloud", "aws")), str(place.get("region", "")))
 
 
+def _managed(body: Create) -> dict[str, Any]:
+    place = body.deployment or {}
+    if place.get("deployment_type", "managed") != "managed":
+        raise BodyError("there are managed deployments only, with cloud and region", "$.deployment.deployment_type")
+    return place
+
+
 def semantic(body: Create) -> CreateForModel | None:
     """Return what a schema with a field of text asks for in the words of create-for-model; None if it has none."""
     fields = (body.schema or {}).get("fields")
     if not isinstance(fields, dict) or not any(_type(each) == "semantic_text" for each in fields.values()):
         return None
     name, values = _field_of(body.schema or {}, "semantic_text")
-    found, place = _convert(values, Semantic), body.deployment or {}
+    found, place = _convert(values, Semantic), _managed(body)
     embed = EmbedBody(field_map={"text": name}, **msgspec.structs.asdict(found))
     return CreateForModel(
         name=body.name,

@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from efive.search.asking import condition
 from efive.search.conditions import Condition
-from efive.server.http import answer, parse, service_of
+from efive.server.http import answer, parse
 from efive.server.protocols.pinecone.bodies import Filter
 from efive.server.protocols.pinecone.catalog import DEFAULT, index_of, indexes_of, no_namespace, plain
 from efive.server.protocols.pinecone.definitions import Index
@@ -86,5 +86,4 @@ async def _described(request: Request, index: Index, name: str) -> dict[str, Any
 
 
 async def _count(request: Request, index: Index, name: str, where: Condition | None) -> int:
-    held = await indexes_of(request).holding(index, name)
-    return await service_of(request).collections.run(lambda: held.count(where)) if held else 0
+    return await indexes_of(request).read(index, name, lambda held: held.count(where)) or 0

@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -11,6 +12,7 @@ from efive.server.http import BodyError
 
 _PAGE, _MOST = 100, 1000
 """Names of a page, unless another number is asked for, and at most."""
+_NUMBER = re.compile(r"[0-9]{1,9}")
 
 
 def page(names: Iterable[str], limit: int, after: str | None) -> tuple[list[str], str | None]:
@@ -46,8 +48,8 @@ def limit_of(given: str | int | None) -> int:
     """
     if given is None or given == "":
         return _PAGE
-    if not str(given).isdigit() or not 1 <= int(given) <= _MOST:
-        raise BodyError(f"it is {given}; it can be 1 to {_MOST}", "$.limit")
+    if not _NUMBER.fullmatch(str(given)) or not 1 <= int(given) <= _MOST:
+        raise BodyError(f"it is {str(given)[:20]}; it can be 1 to {_MOST}", "$.limit")
     return int(given)
 
 

@@ -3,7 +3,7 @@
 from starlette.requests import Request
 from starlette.responses import Response
 
-from efive.errors import CollectionError, EfiveError, ForbiddenError
+from efive.errors import CollectionError, EfiveError, ForbiddenError, TooLongError
 from efive.server.http import BodyError, answer, retry_after
 
 
@@ -38,6 +38,8 @@ def problem(request: Request, error: EfiveError, status: int) -> Response:
     if isinstance(error, ExistsError):
         status, word, number = 409, "ALREADY_EXISTS", 6
     message = str(error)
+    if isinstance(error, TooLongError):
+        message = f'{error.fact}; `"truncate": "END"` has it cut'
     if isinstance(error, BodyError) and error.where != "$":
         message = f"{error.where.removeprefix('$.')}: {message}"
     body = {"error": {"code": word, "message": message}, "status": status}

@@ -12,7 +12,7 @@ from efive.inputs import Role
 from efive.jsonlines import shown
 from efive.search.asking import condition
 from efive.search.documents import Document, check_metadata
-from efive.server.http import BodyError, answer, decode, parse, read, service_of
+from efive.server.http import BodyError, answer, caller_of, decode, parse, read, service_of
 from efive.server.protocols.pinecone.bodies import MOST_HITS, Filter, Id, Metadata, values_of
 from efive.server.protocols.pinecone.catalog import index_of, indexes_of
 from efive.server.protocols.pinecone.definitions import Index
@@ -68,10 +68,26 @@ async def upsert(request: Request) -> Response:
     if not 1 <= len(lines) <= MOST:
         raise InputError(f"{len(lines)} records; a request has 1 to {MOST}, each on a line of its own")
     documents = [_document(line, number, index.embed.field) for number, line in enumerate(lines, 1)]
-    held = await indexes_of(request).holding(index, request.path_params["namespace"], make=True)
-    assert isinstance(held, Records)
-    await service_of(request).collections.run(lambda: held.add(documents))
+    await charge(request, index, [document.text for document in documents])
+
+    def work(held: Holding) -> None:
+        assert isinstance(held, Records)
+        held.add(documents)
+
+    await indexes_of(request).write(index, request.path_params["namespace"], work, make=True)
     return Response(status_code=201)
+
+
+async def charge(request: Request, index: Index, texts: list[str]) -> None:
+    """Count texts that an index will embed against the caller's share.
+
+    Raises:
+        RateLimitError: if it is used up.
+    """
+    # The model is looked for where somebody counts: its deployment may have another name by now, and go on to embed.
+    if index.embed is not None and caller_of(request).tokens_per_minute is not None:
+        deployment = service_of(request).deployments.find(index.embed.model)[0]
+        await service_of(request).charge(caller_of(request), deployment, texts)
 
 
 def _document(line: bytes, number: int, field: str) -> Document:
@@ -103,7 +119,6 @@ async def search(request: Request) -> Response:
         raise BodyError("words can be asked for of sparse indexes only, which are not supported", "$.query.match_terms")
     asked, where = body.query, condition(body.query.filter)
     wanted, tokens = await _wanted(request, index, asked)
-    held = await indexes_of(request).holding(index, request.path_params["namespace"])
 
     def work(held: Holding) -> list[dict[str, Any]]:
         likeness = wanted
@@ -117,9 +132,9 @@ async def search(request: Request) -> Response:
             if id_ in stored
         ]
 
-    hits = await service_of(request).collections.run(lambda: work(held)) if held else []
+    hits = await indexes_of(request).read(index, request.path_params["namespace"], work)
     usage = {"read_units": 1} | ({"embed_total_tokens": tokens} if tokens else {})
-    return answer({"result": {"hits": hits}, "usage": usage})
+    return answer({"result": {"hits": hits or []}, "usage": usage})
 
 
 async def _wanted(request: Request, index: Index, asked: Query) -> tuple[Floats | None, int]:

@@ -10,7 +10,7 @@ from efive.errors import InputError
 from efive.search.asking import condition
 from efive.search.documents import check_metadata
 from efive.search.raw import RawVector, RawVectors
-from efive.server.http import BodyError, answer, parse, service_of
+from efive.server.http import BodyError, answer, parse
 from efive.server.protocols.pinecone.bodies import (
     MOST_VECTORS,
     Delete,
@@ -26,6 +26,7 @@ from efive.server.protocols.pinecone.catalog import index_of, indexes_of, no_nam
 from efive.server.protocols.pinecone.definitions import Index
 from efive.server.protocols.pinecone.holdings import Holding
 from efive.server.protocols.pinecone.pages import last_of, limit_of, page, page_asked, pagination
+from efive.server.protocols.pinecone.records import charge
 
 _USAGE = {"readUnits": 1}
 
@@ -40,9 +41,12 @@ async def upsert(request: Request) -> Response:
     if not 1 <= len(body.vectors) <= MOST_VECTORS:
         raise BodyError(f"{len(body.vectors)} vectors; a request has 1 to {MOST_VECTORS}", "$.vectors")
     vectors = [_vector(index, each, f"$.vectors[{place}]") for place, each in enumerate(body.vectors)]
-    held = await indexes_of(request).holding(index, body.namespace or "", make=True)
-    assert isinstance(held, RawVectors)
-    await service_of(request).collections.run(lambda: held.put(vectors))
+
+    def work(held: Holding) -> None:
+        assert isinstance(held, RawVectors)
+        held.put(vectors)
+
+    await indexes_of(request).write(index, body.namespace or "", work, make=True)
     return answer({"upsertedCount": len(vectors)})
 
 
@@ -61,7 +65,6 @@ async def query(request: Request) -> Response:
         raise BodyError("give either a vector or an id", "$.vector")
     wanted = values_of(index, body.vector, "$.vector") if body.vector is not None else None
     where = condition(body.filter)
-    held = await indexes_of(request).holding(index, body.namespace or "")
 
     def work(held: Holding) -> list[dict[str, Any]]:
         likeness = wanted if body.id is None else next((each.values for each in held.get([body.id])), None)
@@ -70,8 +73,8 @@ async def query(request: Request) -> Response:
         stored = {each.id: each for each in held.get([id_ for id_, _ in found])} if full else {}
         return [_match(id_, score, stored.get(id_), body) for id_, score in found]
 
-    matches = await service_of(request).collections.run(lambda: work(held)) if held else []
-    return answer({"matches": matches, "namespace": body.namespace or "", "usage": _USAGE})
+    matches = await indexes_of(request).read(index, body.namespace or "", work)
+    return answer({"matches": matches or [], "namespace": body.namespace or "", "usage": _USAGE})
 
 
 def _match(id_: str, score: float, stored: RawVector | None, body: Query) -> dict[str, Any]:
@@ -89,22 +92,20 @@ async def fetch(request: Request) -> Response:
     if not ids:
         raise InputError("no ids; give at least one as ?ids=")
     namespace = request.query_params.get("namespace", "")
-    held = await indexes_of(request).holding(index, namespace)
-    found = await service_of(request).collections.run(lambda: held.get(ids)) if held else []
-    return answer({"vectors": _vectors(found), "namespace": namespace, "usage": _USAGE})
+    found = await indexes_of(request).read(index, namespace, lambda held: held.get(ids))
+    return answer({"vectors": _vectors(found or []), "namespace": namespace, "usage": _USAGE})
 
 
 async def fetch_by_metadata(request: Request) -> Response:
     """Return the vectors that a filter holds for, page by page."""
     index, body = index_of(request), await parse(request, FetchByMetadata)
     where, limit, after = condition(body.filter), limit_of(body.limit), last_of(body.pagination_token)
-    held = await indexes_of(request).holding(index, body.namespace or "")
 
     def work(held: Holding) -> tuple[list[RawVector], str | None]:
         ids, following = page(held.ids(where), limit, after)
         return held.get(ids), following
 
-    found, following = await service_of(request).collections.run(lambda: work(held)) if held else ([], None)
+    found, following = await indexes_of(request).read(index, body.namespace or "", work) or ([], None)
     body_: dict[str, Any] = {"vectors": _vectors(found), "namespace": body.namespace or "", "usage": _USAGE}
     return answer(body_ | pagination(following))
 
@@ -121,12 +122,11 @@ async def listing(request: Request) -> Response:
     index, asked = index_of(request), request.query_params
     namespace, prefix = asked.get("namespace", ""), asked.get("prefix", "")
     limit, after = page_asked(request)
-    held = await indexes_of(request).holding(index, namespace)
 
     def work(held: Holding) -> tuple[list[str], str | None]:
         return page((id_ for id_ in held.ids() if id_.startswith(prefix)), limit, after)
 
-    ids, following = await service_of(request).collections.run(lambda: work(held)) if held else ([], None)
+    ids, following = await indexes_of(request).read(index, namespace, work) or ([], None)
     body: dict[str, Any] = {"vectors": [{"id": id_} for id_ in ids], "namespace": namespace, "usage": _USAGE}
     return answer(body | pagination(following))
 
@@ -142,7 +142,8 @@ async def update(request: Request) -> Response:
     values = values_of(index, body.values, "$.values") if body.values else None
     metadata, where = body.set_metadata or {}, condition(body.filter)
     check_metadata(metadata, body.id or "")
-    held = await indexes_of(request).holding(index, body.namespace or "")
+    if index.embed is not None and isinstance(text := metadata.get(index.embed.field), str):
+        await charge(request, index, [text])
 
     def changed(old: RawVector) -> RawVector:
         return RawVector(old.id, old.values if values is None else values, {**old.metadata, **metadata})
@@ -154,8 +155,8 @@ async def update(request: Request) -> Response:
                 held.change(ids[start : start + MOST_VECTORS], changed)
         return len(ids)
 
-    matched = await service_of(request).collections.run(lambda: work(held)) if held else 0
-    return answer({} if body.filter is None else {"matchedRecords": matched})
+    matched = await indexes_of(request).write(index, body.namespace or "", work)
+    return answer({} if body.filter is None else {"matchedRecords": matched or 0})
 
 
 async def delete(request: Request) -> Response:
@@ -165,13 +166,10 @@ async def delete(request: Request) -> Response:
         raise InputError("give one of ids, filter and deleteAll")
     if body.filter == {}:
         raise BodyError("it is empty; to remove everything, send deleteAll", "$.filter")
-    where = condition(body.filter)
-    held = await indexes_of(request).holding(index, body.namespace or "")
-    if held is None:
-        if plain(body.namespace or ""):
-            raise no_namespace(body.namespace or "")
-        return answer({})
-    await service_of(request).collections.run(
-        lambda: held.remove(body.ids if body.ids is not None else list(held.ids(where)))
+    where, namespace = condition(body.filter), plain(body.namespace or "")
+    if namespace and namespace not in index.namespaces:
+        raise no_namespace(namespace)
+    await indexes_of(request).write(
+        index, namespace, lambda held: held.remove(body.ids if body.ids is not None else list(held.ids(where)))
     )
     return answer({})

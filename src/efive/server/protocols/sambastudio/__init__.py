@@ -12,23 +12,20 @@ from efive.errors import (
     DeadlineError,
     EfiveError,
     ForbiddenError,
-    InputError,
     OverloadedError,
     RateLimitError,
     UnauthenticatedError,
 )
 from efive.server.access import Scope
-from efive.server.http import BodyError, Endpoint, NoRouteError, answer, guarded, make_door, retry_after
+from efive.server.http import BodyError, Endpoint, answer, guarded, make_door, retry_after
 from efive.server.protocols.sambastudio import batch_jobs, datasets, endpoints, inference, training_jobs
 from efive.server.service import Service
 
 _ENDPOINT = "{project}/{endpoint}"
 _PROJECT = "/api/projects/{project}"
 
-# Our error: SambaNova's word for it.
+# Our error: SambaNova's word for it; the others are the client's or the server's by their status.
 _WORDS: list[tuple[type[EfiveError], str]] = [
-    (InputError, "invalid_request_error"),
-    (NoRouteError, "invalid_request_error"),
     (UnauthenticatedError, "invalid_authentication"),
     (ForbiddenError, "invalid_authentication"),
     (RateLimitError, "insufficient_quota"),
@@ -100,7 +97,6 @@ def _training() -> list[Route]:
 @contextlib.asynccontextmanager
 async def background(app: Starlette, service: Service) -> AsyncIterator[None]:
     """Go on with the jobs that had not ended, and stop them when the server ends."""
-    service.telemetry.announce(inference.DOOR)
     app.state.batch, app.state.training = batch_jobs.make_jobs(service), training_jobs.make_jobs(service)
     both = (app.state.batch, app.state.training)
     for jobs in both:
@@ -112,7 +108,8 @@ async def background(app: Starlette, service: Service) -> AsyncIterator[None]:
 
 def problem(request: Request, error: EfiveError, status: int) -> Response:  # noqa: ARG001
     """Write an error in one envelope for all forms; SambaStudio's own is not documented, its clients quote it whole."""
-    type_ = next((word for kind, word in _WORDS if isinstance(error, kind)), "server_error")
+    otherwise = "server_error" if status >= 500 else "invalid_request_error"
+    type_ = next((word for kind, word in _WORDS if isinstance(error, kind)), otherwise)
     where = error.where.removeprefix("$").removeprefix(".") if isinstance(error, BodyError) else ""
     body = {"message": f"{where}: {error}" if where else str(error), "type": type_, "code": error.code}
     return answer({"error": body}, status, retry_after(error))

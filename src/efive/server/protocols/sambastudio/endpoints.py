@@ -47,7 +47,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     created: float
     """Seconds since 1970."""
     brought: bool
-    """Whether its deployment was made for it, and goes with it."""
+    """Whether its deployment was made for an endpoint, and goes with this one."""
 
     @property
     def path(self) -> str:
@@ -241,8 +241,12 @@ async def delete(request: Request) -> Response:
 
 
 async def remove(service: Service, endpoint: Endpoint) -> None:
-    """Forget an endpoint, and the deployment that was made for it unless another endpoint uses it."""
+    """Forget an endpoint, and with the last one that uses it the deployment that was made for the first."""
     service.state.remove(_KIND, endpoint.path)
-    shared = any(each.deployment == endpoint.deployment for each in all_endpoints(service))
-    if endpoint.brought and not shared and endpoint.deployment in {each.name for each in service.deployments}:
+    if not endpoint.brought:
+        return
+    heirs = [each for each in all_endpoints(service) if each.deployment == endpoint.deployment]
+    if heirs:
+        service.state.put(_KIND, heirs[0].path, msgspec.structs.replace(heirs[0], brought=True))
+    elif endpoint.deployment in {each.name for each in service.deployments}:
         await service.deployments.delete(endpoint.deployment)
