@@ -7,6 +7,7 @@ import httpx
 import pytest
 from served import serving
 
+from efive.deployments.scheduler import Limits
 from efive.deployments.settings import Settings
 from efive.deployments.state import State
 from efive.errors import ForbiddenError, InputError, RateLimitError, UnauthenticatedError
@@ -239,6 +240,14 @@ def test_a_server_with_keys(tmp_path, bert, caplog):
         for path in ("/collections", "/keys", "/deployments/tiny", "/tei/info", "/openai/v1/models"):
             assert httpx.get(server.url + path).status_code == 401
         assert httpx.post(url, json=body, headers=bearer(manage)).status_code == 200
+        _, thrifty = server.service.access.create("thrifty", ["embed"], tokens_per_minute=5)
+        scheduler = server.service.deployments.get("tiny").scheduler
+        scheduler.limits, usual = Limits(requests=0), scheduler.limits
+        for number in range(3):  # refused because the queue is full, and not charged for that
+            full = httpx.post(url, json={**body, "input": f"more than five tokens, {number}"}, headers=bearer(thrifty))
+            assert (full.status_code, "requests wait" in full.text) == (429, True)
+        scheduler.limits = usual
+        assert httpx.post(url, json=body, headers=bearer(thrifty)).status_code == 200
         _, once = server.service.access.create("once", ["manage"], tokens_per_minute=1)
         adding = f"{server.url}/collections/mine/documents"
         assert httpx.post(adding, json={"id": "a", "text": "b"}, headers=bearer(once)).status_code == 200

@@ -228,6 +228,11 @@ class Access:
         """
         _take(self._tokens, caller.key, caller.tokens_per_minute, tokens, "tokens")
 
+    def refund(self, caller: Caller, tokens: int) -> None:
+        """Give back what was charged for a request that the server has refused afterwards."""
+        if (bucket := self._tokens.get(caller.key)) is not None:
+            bucket.level = min(bucket.rate, bucket.level + tokens)
+
 
 def new_secret() -> str:
     """Return what can become a key: 256 random bits."""

@@ -14,7 +14,7 @@ from efive.deployments.manager import Deployments
 from efive.deployments.state import State
 from efive.encoder import Embeddings, Encoder
 from efive.engines.base import Floats
-from efive.errors import InputError, NotReadyError, TooLongError
+from efive.errors import InputError, NotReadyError, OverloadedError, TooLongError
 from efive.inputs import Overflow, Role, TokenUsage
 from efive.preparation import Prepared, Request, Silence, Span
 from efive.server.access import ANYBODY, Access, Caller
@@ -140,7 +140,11 @@ class Service:
             timings = Timings(tokenize=time.perf_counter() - begun)
             used = sum(len(row) for row in prepared.rows)
             self.access.charge(request.caller, used)
-            answer = await deployment.compute(prepared.rows, self.limits.seconds)
+            try:
+                answer = await deployment.compute(prepared.rows, self.limits.seconds)
+            except (NotReadyError, OverloadedError):  # refused, so not to be paid for
+                self.access.refund(request.caller, used)
+                raise
             embeddings = await self._finish(encoder, prepared, answer.vectors, request)
             timings.queue, timings.compute = answer.queued, answer.computed
             timings.total = time.perf_counter() - begun

@@ -212,7 +212,7 @@ class Indices:
     async def finish_deletions(self) -> None:
         """Remove what the server was removing when it ended, before others use the names again."""
         for mark in await asyncio.to_thread(lambda: list(self._folder.glob(f"*/{_DELETED}"))):
-            with contextlib.suppress(CollectionBusyError):  # tried again when the name is used
+            with contextlib.suppress(EfiveError, OSError):  # tried again, and told, when the name is used
                 await self._remove(mark.parent.name)
 
     async def close(self) -> None:
