@@ -276,6 +276,7 @@ def _hits(
     def number(value: float) -> float | None:
         return None if np.isnan(value) else float(value)
 
+    words = content(question.text)
     return [
         Hit(
             document=passage.document,
@@ -285,7 +286,7 @@ def _hits(
             bm25=number(found.bm25[place]),
             confidence=certain[place],
             passage=passage,
-            highlights=highlights(passage.text, content(question.text)),
+            highlights=highlights(passage.text, words),
         )
         for place, passage in enumerate(snapshot.passages(found.rows))
     ]

@@ -107,11 +107,13 @@ def highlights(text: str, query: str) -> list[Span]:
     Words are marked whole, from their first letter to their last. Of writing without spaces the longest matches are
     marked: a single Chinese character only where no two neighbours match.
     """
-    asked = set(query_terms(query))
+    asked = _asked(query)
     words: list[Span] = []
     unspaced: list[Span] = []
     for run in _RUN.finditer(text):
         kind, start = run.lastgroup or "", run.start()
+        if kind not in {"han", "unspaced"} and asked.isdisjoint(_texts(kind, run.group())):
+            continue
         hits = [term for term in _terms(kind, run.group()) if term.text in asked]
         spans = [(start + term.start, start + term.end) for term in hits]
         if kind in {"han", "unspaced"}:
@@ -121,6 +123,12 @@ def highlights(text: str, query: str) -> list[Span]:
         elif _is_most(_merged(spans), run.span(), kind):
             words.append(run.span())
     return _merged([*words, *_longest(unspaced)])
+
+
+# A page of hits is marked with the terms of one query.
+@lru_cache(64)
+def _asked(query: str) -> frozenset[str]:
+    return frozenset(query_terms(query))
 
 
 def _is_most(hits: list[Span], word: Span, kind: str) -> bool:

@@ -145,8 +145,14 @@ class LanceSnapshot:
 
     def counts(self, where: Condition | None = None) -> Counts:
         """Count documents and passages."""
-        rows = None if where is None else sql(where, self.columns)
-        return Counts(self._table.count_rows(self._first(where)), self._table.count_rows(rows))
+        if where is None:
+            return self._all
+        return Counts(self._table.count_rows(self._first(where)), self._table.count_rows(sql(where, self.columns)))
+
+    @cached_property
+    def _all(self) -> Counts:
+        """How much a version has never changes, and every search asks for it."""
+        return Counts(self._table.count_rows(_FIRST), self._table.count_rows())
 
     def _first(self, where: Condition | None) -> str:
         return _FIRST if where is None else f"{_FIRST} AND {sql(where, self.columns)}"
