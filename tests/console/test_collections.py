@@ -161,6 +161,22 @@ def test_uploads_stay_in_their_folder(name):
 
 
 @pytest.mark.browser
+def test_files_that_the_server_cannot_keep_are_said(page, files, served):
+    folder = served.home / "console" / "uploads"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "lost").write_text("a file where the folder of the uploads is to be")
+    page.goto("collections")
+    page.get_by_role("button", name="New collection").click()
+    page.get_by_label("Name").fill("lost")
+    with page.expect_file_chooser() as chooser:
+        page.get_by_role("button", name="Choose files").click()
+    chooser.value.set_files(sorted(files.iterdir()))
+    page.get_by_text("3 files").wait_for()
+    page.get_by_role("button", name="Index").click()
+    page.get_by_text(re.compile("cannot be kept on the server: .*lost")).wait_for()
+
+
+@pytest.mark.browser
 def test_from_files_to_an_answer(page, files):
     page.goto("collections")
     page.get_by_role("button", name="New collection").click()

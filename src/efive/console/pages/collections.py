@@ -121,10 +121,15 @@ class _Form:
         if not self._into and not self._model.value:
             self._model.error = "choose a deployment; it embeds the documents, and the questions later"
             return
+
+        async def work() -> None:
+            if paths := await self._paths(name):
+                current().indexings.start(service, name, paths, None if self._into else self._model.value)
+                ui.navigate.to(address_of(name))
+
         self._go.disable()
         try:
-            if paths := await self._paths(name):
-                await frame.attempt(lambda: self._begin(name, paths))
+            await frame.attempt(work)
         finally:
             self._go.enable()
 
@@ -141,7 +146,3 @@ class _Form:
             ui.notify("Choose at least one file first.", type="warning")
             return []
         return await self._picker.save(uploads(context.service(), name))
-
-    async def _begin(self, name: str, paths: list[Path]) -> None:
-        current().indexings.start(context.service(), name, paths, None if self._into else self._model.value)
-        ui.navigate.to(address_of(name))

@@ -11,7 +11,7 @@ from efive.console.pages.uploads import Picker
 from efive.console.training import check, datasets, models, passages_for, plan_of, start
 from efive.console.work import current
 from efive.deployments.training import Checked
-from efive.errors import EfiveError
+from efive.errors import EfiveError, StoreError
 from efive.models.store import check_name
 from efive.server.jobs import new_id
 
@@ -105,7 +105,11 @@ class _Form:
     async def _check(self) -> Checked | None:
         """Look at the data and show what is found; return it if it can be trained on."""
         self._path.error = None
-        data = await self._path_of()
+        try:
+            data = await self._path_of()
+        except StoreError as error:
+            self._say([str(error)], "The files are not on the server")
+            return None
         if data is None:
             return None
         self._show_busy(busy=True)

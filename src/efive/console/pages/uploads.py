@@ -8,7 +8,8 @@ from nicegui import events, ui
 
 from efive.console import context, units
 from efive.console.paths import checked_name
-from efive.errors import InputError
+from efive.errors import InputError, StoreError
+from efive.search.folder import explained
 
 if TYPE_CHECKING:
     from nicegui.elements.upload_files import FileUpload
@@ -75,9 +76,16 @@ class Picker:
         self._changed()
 
     async def save(self, folder: Path) -> list[Path]:
-        """Write the files into a folder, in place of those of the same names there, and return their paths."""
+        """Write the files into a folder, in place of those of the same names there, and return their paths.
+
+        Raises:
+            StoreError: if they cannot be written.
+        """
         paths = []
         for name, file in self.files.items():
-            await file.save(folder / name)
+            try:
+                await file.save(folder / name)
+            except OSError as error:
+                raise StoreError(f"{name} cannot be kept on the server: {explained(error)}") from None
             paths.append((folder / name).resolve())
         return paths
