@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from efive import Encoder
-from efive.encoder import Embeddings
+from efive.embeddings import Embeddings
 from efive.errors import (
     EmptyTextWarning,
     EngineError,

@@ -4,7 +4,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from efive.encoder import Embeddings, Encoder
+    from efive.embeddings import Embeddings
+    from efive.encoder import Encoder
     from efive.errors import EfiveError, EfiveWarning
     from efive.inputs import Overflow, Role
     from efive.search.collection import Collection
@@ -29,7 +30,7 @@ _ROOMS = {
     "Document": "search.documents",
     "EfiveError": "errors",
     "EfiveWarning": "errors",
-    "Embeddings": "encoder",
+    "Embeddings": "embeddings",
     "Encoder": "encoder",
     "Overflow": "inputs",
     "Role": "inputs",

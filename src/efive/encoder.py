@@ -7,22 +7,23 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypedDict, Unpack
+from typing import Self, Unpack
 
 import numpy as np
 
 from efive import gate, pipeline
+from efive.embeddings import Embeddings, EmbedOptions, request_of
 from efive.engines import select
 from efive.engines.base import Engine, EngineInfo, Precision, TokenBatch
 from efive.engines.hardware import Hardware, available_cpus, detect
 from efive.errors import InputError, ModelFileError, NonFiniteError
-from efive.inputs import Overflow, Prompts, Role, TokenUsage, parse_overflow, parse_role
+from efive.inputs import Prompts, Role
 from efive.models import checkpoint as checkpoints
 from efive.models.architecture import Architecture, Kind
 from efive.models.checkpoint import Checkpoint
 from efive.models.digests import space_of
 from efive.models.store import ModelStore
-from efive.preparation import Notices, Prepared, Preparer, Request, Span
+from efive.preparation import Notices, Prepared, Preparer, Request
 from efive.remember import remembered
 from efive.space import Space
 from efive.text.batching import pad
@@ -34,38 +35,8 @@ _WINDOW = 256
 _MISTRAL_END = 2  # `</s>`: the token that e5-mistral pools, which newer tokenizer files leave out
 
 
-@dataclass(frozen=True)
-class Embeddings:
-    """Vectors of some texts, and what became of each text."""
-
-    vectors: Floats
-    """(rows, dimension) float32, unit length. One row per text; with `chunk`, one per window."""
-    usage: list[TokenUsage]
-    """One per text."""
-    spans: list[Span]
-    """One per row: which text, and which characters of it, the vector stands for."""
-    space: Space
-    """Vectors may be compared only with vectors of the same space."""
-
-    def __len__(self) -> int:
-        return len(self.vectors)
-
-
 Start = Callable[[Checkpoint, select.Choice, Hardware, int], Engine]
 """Starts the chosen engine on a checkpoint, with so many threads."""
-
-
-class EmbedOptions(TypedDict, total=False):
-    """Options of `embed`, `embed_queries`, `embed_passages` and `stream`."""
-
-    overflow: Overflow | str
-    """What to do with texts beyond the token limit: `end` (default), `start`, `chunk`, `error`."""
-    overlap: int
-    """Tokens that neighbouring windows share, with `chunk`."""
-    strict: bool
-    """Refuse texts that are empty or already carry a prefix."""
-    progress: Callable[[int], None]
-    """Called with the number of vectors just computed, from any thread."""
 
 
 class Encoder:
@@ -238,7 +209,7 @@ class Encoder:
             raise InputError("texts is one str; pass a list of texts, [text] for a single one")
         if not isinstance(texts, Iterable):
             raise InputError(f"texts is {type(texts).__name__}; pass a list or a generator of texts")
-        return self._stream(texts, _request(role, options), options.get("progress") or _nothing)
+        return self._stream(texts, request_of(role, options), options.get("progress") or _nothing)
 
     def _stream(self, texts: Iterable[str], request: Request, done: Callable[[int], None]) -> Iterator[Embeddings]:
         notices = Notices()
@@ -384,16 +355,6 @@ class _Setup:
 
 def _nothing(_rows: int) -> None:
     """Report progress to nobody."""
-
-
-def _request(role: Role | str, options: EmbedOptions) -> Request:
-    if unknown := set(options) - set(EmbedOptions.__annotations__):
-        raise InputError(f"no option {', '.join(sorted(unknown))}; options: {', '.join(EmbedOptions.__annotations__)}")
-    overlap = options.get("overlap", 0)
-    overflow = parse_overflow(options.get("overflow", Overflow.END))
-    if overlap and overflow is not Overflow.CHUNK:
-        raise InputError(f"overlap is {overlap}, but overflow={overflow!s} makes no windows; use overflow='chunk'")
-    return Request(parse_role(role), overflow, overlap, options.get("strict", False))
 
 
 def _load_tokenizer(checkpoint: Checkpoint) -> TextTokenizer:

@@ -16,6 +16,8 @@ from typing import Any, TypeVar
 
 import pytest
 
+from efive.models.store import ModelStore
+
 T = TypeVar("T")
 CHROMIUM = next(
     (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None
@@ -100,3 +102,9 @@ def page(browser, served: Served):
     yield page
     context.close()
     assert not [fault for fault in faults if "ERR_ABORTED" not in fault]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ModelStore:
+    """Models of a server that does not run."""
+    return ModelStore(tmp_path / "home")

@@ -4,6 +4,7 @@ import asyncio
 import re
 
 import pytest
+from choosing import choose
 
 from efive.console.collections import summaries, uploads
 from efive.console.collections_indexing import Indexings, Phase
@@ -168,10 +169,7 @@ def test_files_that_the_server_cannot_keep_are_said(page, files, served):
     page.goto("collections")
     page.get_by_role("button", name="New collection").click()
     page.get_by_label("Name").fill("lost")
-    with page.expect_file_chooser() as chooser:
-        page.get_by_role("button", name="Choose files").click()
-    chooser.value.set_files(sorted(files.iterdir()))
-    page.get_by_text("3 files").wait_for()
+    choose(page, sorted(files.iterdir()))
     page.get_by_role("button", name="Index").click()
     page.get_by_text(re.compile("cannot be kept on the server: .*lost")).wait_for()
 
@@ -183,10 +181,7 @@ def test_from_files_to_an_answer(page, files):
     page.get_by_label("Name").fill("pets")
     page.get_by_role("button", name="Index").click()
     page.get_by_text("Choose at least one file first").wait_for()
-    with page.expect_file_chooser() as chooser:
-        page.get_by_role("button", name="Choose files").click()
-    chooser.value.set_files(sorted(files.iterdir()))
-    page.get_by_text("3 files").wait_for()
+    choose(page, sorted(files.iterdir()))
     page.get_by_role("button", name="Index").click()
 
     page.get_by_text("pets: done").wait_for()

@@ -5,6 +5,7 @@ import json
 import re
 
 import pytest
+from choosing import choose
 
 from efive.console import training
 from efive.console.training import ConsoleTraining, Curves, Gain, curves, gains, passages_for, plan_of, thinned
@@ -179,10 +180,7 @@ def test_bad_lines_are_named_before_anything_starts(page, data):
     page.get_by_text("Nothing has been trained here yet").wait_for()
     page.get_by_role("button", name="New training").click()
     page.get_by_label("Name of the new model").fill("mine")
-    with page.expect_file_chooser() as chooser:
-        page.get_by_role("button", name="Choose files").click()
-    chooser.value.set_files(sorted(data.iterdir()))
-    page.get_by_text("2 files").wait_for()
+    choose(page, sorted(data.iterdir()))
     page.get_by_role("button", name="Start training").click()
     page.get_by_role("alert").get_by_text("2 problems; mend these lines").wait_for()
     page.get_by_text(re.compile("train.jsonl, line 5: broken JSON")).wait_for()

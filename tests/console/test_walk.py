@@ -4,6 +4,7 @@ import json
 import re
 
 import pytest
+from choosing import choose
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -43,13 +44,6 @@ def go(page, name):
     """Follow the menu."""
     page.get_by_role("navigation", name="Pages").get_by_role("link", name=name).click()
     page.get_by_role("heading", name=name, level=1).wait_for()
-
-
-def choose(page, files):
-    with page.expect_file_chooser() as chooser:
-        page.get_by_role("button", name="Choose files").click()
-    chooser.value.set_files(files)
-    page.get_by_text(f"{len(files)} files").wait_for()
 
 
 def test_the_whole_walk(page, expect, bert, route_files, training_files):

@@ -6,16 +6,14 @@ import errno
 import os
 import signal
 import subprocess
-import sys
 import threading
-from types import SimpleNamespace
 
 import numpy as np
 import psutil
 import pytest
 import tiny
 
-from efive.deployments import autoscaler, deployment, memory, pool
+from efive.deployments import deployment, memory, pool
 from efive.deployments.deployment import Deployment, Phase
 from efive.deployments.settings import Settings
 from efive.errors import DeploymentError, EngineCrashedError, NotReadyError
@@ -373,82 +371,3 @@ def test_vectors_that_are_not_finite_are_not_kept(bert, encoder, tmp_path):
                 assert answer.cached == 0
 
     run(test)
-
-
-PARENT = """
-import asyncio, sys
-from pathlib import Path
-from efive.deployments.deployment import Deployment
-from efive.deployments.settings import Settings
-
-async def main():
-    found = Deployment(Settings(name="tiny", model="tiny", precision="fp32", threads=1, allocations=2))
-    await found.start(Path(sys.argv[1]))
-    print(*(each.pid for each in found.engines), flush=True)
-    try:
-        await asyncio.sleep(600)
-    finally:
-        print(*(each.poll() for each in [e._process for e in found.engines]), flush=True)
-        await found.stop()
-
-asyncio.run(main())
-"""
-
-
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
-def test_a_server_that_ends_leaves_no_process_behind(bert, how):
-    parent = subprocess.Popen(
-        [sys.executable, "-c", PARENT, str(bert)],
-        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, start_new_session=True,
-    )  # fmt: skip
-    with parent:
-        pids = [int(pid) for pid in parent.stdout.readline().split()]
-        assert len(pids) == 2
-        engines = [psutil.Process(pid) for pid in pids]
-        if how is signal.SIGINT:  # as from a terminal; the engines live on until they are told
-            for each in engines:
-                each.send_signal(signal.SIGTERM)
-            os.killpg(parent.pid, how)
-            assert parent.stdout.readline().split() == ["None", "None"]
-        else:
-            parent.send_signal(how)
-        parent.wait(120)
-        _, alive = psutil.wait_procs(engines, 60)
-        assert not alive
-
-
-def test_memory_of_a_container_is_what_its_limit_leaves(tmp_path, monkeypatch):
-    monkeypatch.setattr(memory.psutil, "virtual_memory", lambda: SimpleNamespace(available=2_000_000))
-    (tmp_path / "memory.max").write_text("1000000\n")
-    (tmp_path / "memory.current").write_text("900000\n")
-    assert memory.available(tmp_path) == 100_000
-    (tmp_path / "memory.stat").write_text("anon 1\ninactive_file 700000\n")
-    assert memory.available(tmp_path) == 800_000
-    (tmp_path / "memory.max").write_text("max\n")
-    assert memory.available(tmp_path) == 2_000_000
-    assert memory.available(tmp_path / "nowhere") == 2_000_000
-
-
-def seen(**fields):
-    return autoscaler.Seen(**{"allocations": 2, "busy": 0.5, "wait": 0.0, "since_request": 0.0, "quiet": 0.0, **fields})
-
-
-@pytest.mark.parametrize(
-    ("look", "expected"),
-    [
-        (seen(), 2),
-        (seen(busy=0.9, wait=2.0), 3),
-        (seen(busy=0.9, wait=0.1), 2),
-        (seen(allocations=4, busy=1.0, wait=9.0), 4),
-        (seen(quiet=61.0), 1),
-        (seen(quiet=59.0), 2),
-        (seen(allocations=1, quiet=999.0), 1),
-        (seen(allocations=1, since_request=901.0), 0),
-        (seen(allocations=0, since_request=901.0), 0),
-    ],
-)
-def test_how_many_allocations_there_should_be(look, expected):
-    assert autoscaler.wanted(look, 0, 4, 900.0) == expected
-    assert autoscaler.quiet_enough(seen(busy=0.17))
-    assert not autoscaler.quiet_enough(seen(busy=0.2))
-    assert not autoscaler.quiet_enough(seen(allocations=1, busy=0.0))

@@ -1,13 +1,17 @@
 """A server that tests share: the bundled model as `e5`, and a random one under a real name."""
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 import tiny
+from sambastudio import make
 from served import Running, serving
 
+from efive.deployments.allocation import Allocation
 from efive.deployments.settings import Settings
 from efive.server.app import Options
 from efive.server.service import Limits
@@ -35,3 +39,24 @@ def http(server: Running) -> Iterator[httpx.Client]:
     """A client of the server."""
     with httpx.Client(base_url=server.url, timeout=280) as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+def wide(server: Running) -> dict[str, Any]:
+    """An endpoint of batch size 32."""
+    with httpx.Client(base_url=server.url, timeout=280) as http:
+        return make(http, "forms", name="wide", batch_size=32)
+
+
+@pytest.fixture
+def held(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """Engines that start wait for this event."""
+    warm, go = Allocation.warm, threading.Event()
+
+    def wait(self: Allocation) -> None:
+        go.wait()
+        warm(self)
+
+    monkeypatch.setattr(Allocation, "warm", wait)
+    yield go
+    go.set()

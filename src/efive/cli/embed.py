@@ -16,7 +16,8 @@ from efive.cli.records import FORMATS, Given, Record, Source
 from efive.errors import InputError, NonFiniteError
 
 if TYPE_CHECKING:
-    from efive.encoder import Embeddings, EmbedOptions, Encoder
+    from efive.embeddings import Embeddings, EmbedOptions
+    from efive.encoder import Encoder
 
 
 @click.command("embed")

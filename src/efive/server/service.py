@@ -12,7 +12,8 @@ import numpy as np
 from efive.deployments.deployment import Deployment, Phase
 from efive.deployments.manager import Deployments
 from efive.deployments.state import State
-from efive.encoder import Embeddings, Encoder
+from efive.embeddings import Embeddings
+from efive.encoder import Encoder
 from efive.engines.base import Floats
 from efive.errors import InputError, NotReadyError, OverloadedError, TooLongError
 from efive.inputs import Overflow, Role, TokenUsage

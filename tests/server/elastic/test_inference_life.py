@@ -1,6 +1,5 @@
 """Inference endpoints over time: allocations, shared deployments, first use, restarts."""
 
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -12,7 +11,6 @@ from elastic_inference import ONE, config, deployments, ids, refused, vectors
 from elasticsearch import ApiError, BadRequestError, ConflictError, NotFoundError
 from served import serving
 
-from efive.deployments.allocation import Allocation
 from efive.deployments.settings import Settings
 from efive.server.app import Options
 
@@ -170,15 +168,7 @@ def test_endpoints_come_back_after_a_restart(tmp_path):
         assert deployments(server)["other"] == "ready"
 
 
-def test_deleting_an_endpoint_that_is_starting_is_told_to_those_who_wait(http, server, monkeypatch):
-    warm, deleted = Allocation.warm, threading.Event()
-
-    def held(self):
-        deleted.wait()
-        warm(self)
-
-    monkeypatch.setattr(Allocation, "warm", held)
-
+def test_deleting_an_endpoint_that_is_starting_is_told_to_those_who_wait(http, server, held):
     def put():
         return http.put("/_inference/text_embedding/brief", json=config())
 
@@ -193,7 +183,7 @@ def test_deleting_an_endpoint_that_is_starting_is_told_to_those_who_wait(http, s
         while deployments(server).get("brief") != "starting":
             time.sleep(0.005)
         http.delete("/_inference/brief").raise_for_status()
-        deleted.set()
+        held.set()
         for answer in (each.result() for each in waiting):
             if answer.status_code == 404:  # it came behind the deletion
                 continue
